@@ -1,0 +1,363 @@
+package group
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// advance makes tip the canonical state. Superseded commits are withdrawn,
+// newly accepted ones are told, and what the change ends is ended: all in the
+// records of this step.
+func (s *step) advance(tip *node) {
+	g := s.g
+	old := g.tip
+	common := tip.fork(old)
+	for n := old; n != common; n = n.parent {
+		s.supersede(n)
+	}
+	path := pathFrom(common, tip)
+	g.tip = tip
+	for _, n := range path {
+		s.accept(n)
+	}
+	if old != common {
+		s.effect(Effect{ID: "recovered/" + old.id.String() + "/" + tip.id.String(), Kind: EffectRecovered, Epoch: tip.epoch})
+	}
+	s.changed = true
+	s.deliver()
+	s.resend()
+	switch {
+	case tip.removed:
+		s.endRemoved(tip)
+	case tip.settings.Lifecycle != nil && *tip.settings.Lifecycle == wire.Disbanded:
+		s.endDisbanded(tip)
+	default:
+		s.prune()
+		s.renewLeave()
+	}
+}
+
+func pathFrom(from, to *node) []*node {
+	var path []*node
+	for n := to; n != from; n = n.parent {
+		path = append(path, n)
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// supersede takes a canonical commit back. Its branch may win again later.
+func (s *step) supersede(n *node) {
+	if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
+		in.Disposition = deferred
+		in.Judged = true
+		s.putInput(in)
+	}
+	s.effect(Effect{Kind: EffectSuperseded, Epoch: n.epoch, Commit: wire.MessageID(n.id), Turn: s.g.turn(n)})
+}
+
+// accept records a commit of the selected branch and tells what it changed.
+func (s *step) accept(n *node) {
+	if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
+		in.Disposition, in.Judged = accepted, true
+		in.Turns++
+		s.putInput(in)
+	}
+	for _, e := range describe(n.parent, n) {
+		e.Epoch, e.Commit, e.Actor, e.Own = n.epoch, wire.MessageID(n.id), n.commit.Committer, n.commit.Own
+		e.Turn = s.g.turn(n)
+		s.effect(e)
+	}
+}
+
+// turn counts how often a commit became canonical, so that a commit that lost
+// and won back is told anew.
+func (g *Group) turn(n *node) int {
+	if in := g.inputs[wire.MessageID(n.id)]; in != nil {
+		return in.Turns
+	}
+	return 1
+}
+
+// describe lists what differs between a state and its parent.
+func describe(parent, n *node) []Effect {
+	out := []Effect{{Kind: EffectEpoch}}
+	if n.removed {
+		return append(out, Effect{Kind: EffectSelfRemoved})
+	}
+	if *lifecycleOf(n.settings) == wire.Disbanded {
+		return append(out, Effect{Kind: EffectDisbanded})
+	}
+	before, after := parent.members(), n.members()
+	for _, a := range after {
+		if !before.Contains(a) {
+			out = append(out, Effect{Kind: EffectAdded, Subject: a})
+		}
+	}
+	for _, a := range before {
+		if !after.Contains(a) {
+			kind := EffectRemoved
+			if slices.Contains(n.commit.Left, a) {
+				kind = EffectLeft
+			}
+			out = append(out, Effect{Kind: kind, Subject: a})
+		}
+	}
+	return append(out, describeSettings(parent.settings, n.settings)...)
+}
+
+func lifecycleOf(s *wire.Settings) *wire.Lifecycle {
+	if s.Lifecycle == nil {
+		active := wire.Active
+		return &active
+	}
+	return s.Lifecycle
+}
+
+func describeSettings(before, after *wire.Settings) []Effect {
+	var out []Effect
+	for _, a := range after.Admins {
+		if !before.Admins.Contains(a) {
+			out = append(out, Effect{Kind: EffectAdminAdded, Subject: a})
+		}
+	}
+	for _, a := range before.Admins {
+		if !after.Admins.Contains(a) {
+			out = append(out, Effect{Kind: EffectAdminGone, Subject: a})
+		}
+	}
+	for _, entry := range after.Dictionary {
+		old, ok := before.Dictionary.Get(entry.ID)
+		switch {
+		case ok && bytes.Equal(old, entry.Data), entry.ID == wire.ComponentAdmins:
+		case entry.ID == wire.ComponentProfile:
+			out = append(out, Effect{Kind: EffectRenamed, Text: after.Profile.Name})
+		default:
+			out = append(out, Effect{Kind: EffectSettings, Text: componentName(entry.ID)})
+		}
+	}
+	for _, entry := range before.Dictionary {
+		if _, ok := after.Dictionary.Get(entry.ID); !ok {
+			out = append(out, Effect{Kind: EffectSettings, Text: componentName(entry.ID)})
+		}
+	}
+	return out
+}
+
+// deliver shows what is valid on the canonical branch and withdraws what no
+// longer is. A payload is shown once, also when its author had to send it
+// again on another branch.
+func (s *step) deliver() {
+	g := s.g
+	if g.meta.Pass != nil || g.pending() != nil {
+		return
+	}
+	apps := g.retainedSorted(func(in *retained) bool {
+		return in.Kind == kindApp && in.opened() && in.Disposition != rejected
+	})
+	shown := map[nostr.ID]bool{}
+	for _, in := range apps {
+		if in.Shown && g.canonical(in) {
+			shown[in.Inner] = true
+		}
+	}
+	for _, in := range apps {
+		switch valid := g.canonical(in); {
+		case valid && in.Disposition != accepted:
+			s.acceptMessage(in, !shown[in.Inner])
+			shown[in.Inner] = true
+		case !valid && in.Disposition != invalidated:
+			s.invalidate(in)
+		}
+	}
+}
+
+// canonical reports whether a message was opened on the canonical branch.
+func (g *Group) canonical(in *retained) bool {
+	n := g.nodes[in.State]
+	return n != nil && n.leadsTo(g.tip)
+}
+
+func (s *step) acceptMessage(in *retained, show bool) {
+	again := in.Disposition == invalidated
+	in.Disposition = accepted
+	in.Turns++
+	if show {
+		in.Shown = true
+		e := Effect{
+			Kind: EffectMessage, Epoch: in.Epoch, Message: in.ID, Actor: in.Sender,
+			Own: in.Own, Leaf: in.Leaf, Payload: in.Payload, Ref: in.Ref, Turn: in.Turns,
+		}
+		if again {
+			e.Kind = EffectRestored
+		}
+		s.effect(e)
+	}
+	s.putInput(in)
+}
+
+func (s *step) invalidate(in *retained) {
+	in.Disposition, in.Shown = invalidated, false
+	s.effect(Effect{
+		Kind: EffectInvalidated, Epoch: in.Epoch, Message: in.ID, Actor: in.Sender,
+		Own: in.Own, Payload: in.Payload, Turn: in.Turns,
+	})
+	s.putInput(in)
+}
+
+// resend queues own messages again whose branch lost, under the same inner id.
+func (s *step) resend() {
+	for _, in := range s.g.retainedSorted(func(in *retained) bool {
+		return in.Kind == kindApp && in.Own && !in.Repeat && in.Disposition == invalidated
+	}) {
+		in.Repeat = true
+		s.putInput(in)
+		s.push(&intent{Kind: intentSend, Ref: in.Ref, Payload: in.Payload, NotBefore: s.now})
+	}
+}
+
+// prune erases what no window needs any more (retained-history.md). Public
+// parts stay while later states are stored as deltas on them.
+func (s *step) prune() {
+	g := s.g
+	anchor := g.anchor()
+	for _, n := range g.sortedNodes() {
+		if n.epoch >= anchor && (n.leadsTo(g.tip) || n.pending) {
+			continue
+		}
+		if n.leadsTo(g.tip) {
+			s.erase(n)
+			continue
+		}
+		if f := n.fork(g.tip); f == nil || f.epoch < anchor {
+			s.forget(n)
+		}
+	}
+	s.dropUnneededBases()
+	for _, in := range g.inputs {
+		if g.expired(in.Epoch) {
+			s.dropInput(in)
+		}
+	}
+	s.pruneKeys()
+}
+
+// erase ends the use of a canonical epoch's secrets, here and on disk.
+func (s *step) erase(n *node) {
+	if n.erased {
+		return
+	}
+	n.erased = true
+	s.rewriteNode(n) // while its parent's public part is still at hand
+	n.wipe()
+	s.drop(keySecrets + n.id.String())
+	s.drop(keyRatchets + n.id.String())
+}
+
+func (n *node) wipe() {
+	if n.state != nil {
+		n.state.Erase(mls.UseAll)
+	}
+	if n.key != nil {
+		clear(n.key[:])
+		n.key = nil
+	}
+	n.proposals = nil
+}
+
+// forget drops a state that can never be canonical.
+func (s *step) forget(n *node) {
+	n.wipe()
+	n.unlink()
+	delete(s.g.nodes, n.id)
+	s.dropNode(n)
+}
+
+// dropUnneededBases deletes erased states older than the newest erased one
+// that is stored whole: nothing builds on them.
+func (s *step) dropUnneededBases() {
+	g := s.g
+	for n := g.tip; n != nil; n = n.parent {
+		if !n.full || n.epoch > g.anchor() {
+			continue
+		}
+		for old := n.parent; old != nil; old = old.parent {
+			delete(g.nodes, old.id)
+			s.dropNode(old)
+		}
+		n.parent = nil
+		return
+	}
+}
+
+// pruneKeys erases signature keys that no leaf of ours uses any more.
+func (s *step) pruneKeys() {
+	g := s.g
+	used := map[string]bool{}
+	for _, n := range g.nodes {
+		if !n.usable() {
+			continue
+		}
+		if leaf, ok := n.state.Leaf(n.state.Self()); ok {
+			used[string(leaf.SignatureKey)] = true
+		}
+	}
+	for _, i := range g.queue {
+		used[i.publicKey()] = true
+	}
+	for pub, key := range g.keys {
+		if !used[pub] {
+			clear(key)
+			delete(g.keys, pub)
+			s.drop(keySignature + hexOf(pub))
+		}
+	}
+}
+
+// endRemoved makes this copy a removed one: it keeps what a person may look
+// at, and no secrets (member-departure.md, "Realizing removal").
+func (s *step) endRemoved(tip *node) {
+	s.g.meta.Removed = true
+	s.endWith(tip)
+}
+
+func (s *step) endDisbanded(tip *node) {
+	s.g.meta.Disbanded = true
+	s.endWith(tip)
+}
+
+func (s *step) endWith(tip *node) {
+	g := s.g
+	g.meta.Leaving, g.meta.Pass = false, nil
+	g.meta.Last = newLastSeen(tip)
+	for _, n := range g.sortedNodes() {
+		n.wipe()
+		s.dropNode(n)
+	}
+	for _, in := range g.inputs {
+		s.dropInput(in)
+	}
+	for id := range g.raw {
+		s.dropRaw(id)
+	}
+	for id := range g.out {
+		s.dropOut(id)
+	}
+	for id := range g.asks {
+		s.dropAsk(id)
+	}
+	for _, i := range slices.Clone(g.queue) {
+		s.refuse(i, ErrRemoved)
+	}
+	for pub, key := range g.keys {
+		clear(key)
+		s.drop(keySignature + hexOf(pub))
+	}
+	clear(g.keys)
+	g.tip = g.meta.Last.node(tip.id)
+	g.nodes = map[stateID]*node{tip.id: g.tip}
+}

@@ -1,0 +1,140 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// groupIDSize is the length of the MLS group ids we make, in bytes.
+const groupIDSize = 16
+
+// CreateConfig says what group to found.
+type CreateConfig struct {
+	Config
+	Profile   wire.Profile
+	Relays    []string // of the group, 1 to 16
+	Retention wire.Retention
+	Invitees  []Invitee
+	Signer    ed25519.PrivateKey // fresh MLS signature key
+	Proof     wire.IdentityProof // the account's proof for it
+	Ref       string             // names the invitations in effects
+}
+
+// Create founds a group with the creator as its only admin and, in one Add
+// commit that nobody needs to see, all invitees. Nothing is published but the
+// Welcomes, each on its own (joining.md).
+func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
+	g := newGroup(cfg.Config)
+	root, err := g.found(now, cfg)
+	if err != nil {
+		return nil, Output{}, err
+	}
+	s := g.begin(now)
+	s.putSignatureKey(cfg.Signer)
+	s.start(root)
+	s.effect(Effect{Kind: EffectJoined, Actor: cfg.Self, Subject: cfg.Self, Own: true, Text: cfg.Profile.Name})
+	if len(cfg.Invitees) > 0 {
+		if err := s.foundingAdd(cfg); err != nil {
+			return nil, Output{}, err
+		}
+	}
+	s.settle()
+	out, err := s.finish()
+	return g, out, err
+}
+
+func newGroup(cfg Config) *Group {
+	return &Group{
+		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{},
+		raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
+		keys: map[string]ed25519.PrivateKey{},
+	}
+}
+
+// found makes the state of epoch 0.
+func (g *Group) found(now time.Time, cfg CreateConfig) (*node, error) {
+	if len(cfg.Invitees) > 0 && slices.ContainsFunc(cfg.Invitees, func(v Invitee) bool { return v.KeyPackage.Account == cfg.Self && !v.AnotherDevice }) {
+		return nil, fmt.Errorf("%w: that is this account itself", ErrAlreadyMember)
+	}
+	if err := cfg.Profile.Check(); err != nil {
+		return nil, err
+	}
+	random := make([]byte, groupIDSize+32)
+	_, _ = rand.Read(random) // never fails
+	routing := wire.NewRouting([32]byte(random[groupIDSize:]), cfg.Relays)
+	if err := routing.Check(); err != nil {
+		return nil, err
+	}
+	ext, err := wire.NewGroupExtensions(cfg.Profile, wire.NewAdmins(cfg.Self), routing, cfg.Retention)
+	if err != nil {
+		return nil, err
+	}
+	state, err := mls.Create(cfg.Signer, mls.GroupConfig{
+		Suite: mls.X25519_AES128GCM_SHA256_Ed25519, GroupID: random[:groupIDSize],
+		Credential: mls.BasicCredential(cfg.Self[:]), Capabilities: wire.LeafCapabilities(),
+		LeafExtensions: wire.LeafExtensions(cfg.Proof), Lifetime: wire.LeafLifetime(now), Extensions: ext,
+	})
+	if err != nil {
+		return nil, err
+	}
+	settings, err := wire.DecodeSettings(ext)
+	if err != nil {
+		return nil, err
+	}
+	g.id = state.ID()
+	root := &node{id: rootID(state), state: state, settings: settings}
+	return root, checkLeaves(root.asParentOfNone(), root)
+}
+
+// asParentOfNone is a parent that shares no leaf, so that all are checked.
+func (n *node) asParentOfNone() *node {
+	return &node{state: n.state, settings: &wire.Settings{}}
+}
+
+// start makes n the beginning of this copy's history.
+func (s *step) start(n *node) {
+	n.epoch, n.full = n.state.Epoch(), true
+	s.g.nodes[n.id] = n
+	s.g.tip = n
+	s.rewriteNode(n)
+}
+
+// foundingAdd adds the invitees and merges at once: in epoch 0 there is nobody
+// who could disagree.
+func (s *step) foundingAdd(cfg CreateConfig) error {
+	g := s.g
+	for _, v := range cfg.Invitees {
+		if err := v.KeyPackage.Supports(g.tip.settings); err != nil {
+			return fmt.Errorf("group: %s cannot be invited: %w", v.KeyPackage.Account.Npub(), err)
+		}
+	}
+	invitees := storeInvitees(cfg.Invitees)
+	adds, err := g.adds(invitees)
+	if err != nil {
+		return err
+	}
+	n, staged, err := stage(g.tip, cfg.Signer, mls.CommitConfig{Proposals: adds, Path: mls.PathAlways, Now: s.now, Parallel: cfg.Parallel})
+	if err != nil {
+		return err
+	}
+	if err := g.welcomesFit(n, staged.Welcome, invitees, s.now); err != nil {
+		return err
+	}
+	id := wire.MessageIDOf(staged.Message)
+	n.id, n.commit.Own = stateID(id), true
+	s.addNode(n, g.tip)
+	g.inputs[id] = &retained{
+		ID: id, Kind: kindCommit, Epoch: g.tip.epoch, Seq: g.nextSeq(), Own: true,
+		Disposition: deferred, Judged: true, At: s.now, State: n.id,
+	}
+	s.advance(n)
+	s.invite(n, &outbound{Welcome: staged.Welcome, Invitees: invitees, Ref: cfg.Ref})
+	return nil
+}

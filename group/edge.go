@@ -1,0 +1,217 @@
+package group
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+func unauthorized(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUnauthorized, fmt.Sprintf(format, args...))
+}
+
+func invalidResult(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalidResult, fmt.Sprintf(format, args...))
+}
+
+// edge judges a commit in its parent state and returns the state it leads to,
+// not yet linked (protocol-core.md, 4). Nothing is changed.
+func (g *Group) edge(parent *node, commit *mls.VerifiedCommit) (*node, error) {
+	props, err := commit.Proposals(parent.proposals)
+	if err != nil {
+		return nil, err
+	}
+	info, err := authorize(parent, commit, props)
+	if err != nil {
+		return nil, err
+	}
+	next, err := parent.state.Apply(commit, mls.ApplyInput{Proposals: parent.proposals, Parallel: g.cfg.Parallel})
+	if errors.Is(err, mls.ErrRemoved) {
+		return &node{commit: info, removed: true, settings: parent.settings}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := &node{commit: info, state: next}
+	return n, checkResult(parent, n)
+}
+
+// authorize applies the rules about who may commit what, all in the parent.
+func authorize(parent *node, commit *mls.VerifiedCommit, props []mls.ProposalFrom) (*commitInfo, error) {
+	if commit.Sender().Type != mls.SenderMember {
+		return nil, unauthorized("external commit")
+	}
+	committer, err := parent.account(commit.Sender().Leaf)
+	if err != nil {
+		return nil, err
+	}
+	info := &commitInfo{Committer: committer}
+	_, path := commit.Path()
+	selfRemoves := 0
+	for _, p := range props {
+		if _, ok := p.Proposal.(mls.SelfRemove); ok {
+			selfRemoves++
+		}
+	}
+	ordinary := (len(props) == 0 && path) || (len(props) > 0 && selfRemoves == len(props))
+	info.Privileged = !ordinary
+	if info.Privileged && !parent.isAdmin(committer) {
+		return nil, unauthorized("commit of a member who is no admin")
+	}
+	updated := map[mls.ComponentID]bool{}
+	for _, p := range props {
+		if err := authorizeProposal(parent, commit, p, info, updated); err != nil {
+			return nil, err
+		}
+	}
+	return info, nil
+}
+
+func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalFrom, info *commitInfo, updated map[mls.ComponentID]bool) error {
+	sender, err := parent.account(p.Sender.Leaf)
+	if err != nil {
+		return err
+	}
+	switch body := p.Proposal.(type) {
+	case mls.SelfRemove:
+		if !p.ByReference || p.Sender.Leaf == commit.Sender().Leaf || parent.isAdmin(sender) {
+			return unauthorized("SelfRemove inline, of the committer or of an admin")
+		}
+		info.Left = append(info.Left, sender)
+		return nil
+	case mls.AppDataUpdate:
+		if updated[body.Component] {
+			return invalidResult("two operations on component 0x%04x", uint16(body.Component))
+		}
+		updated[body.Component] = true
+		if err := checkUpdate(parent, body, p.ByReference); err != nil {
+			return err
+		}
+	case mls.Add:
+		if _, _, err := wire.CheckLeaf(body.KeyPackage.Leaf, body.KeyPackage.Suite); err != nil {
+			return err
+		}
+	case mls.Remove, mls.GroupContextExtensions:
+	case mls.Update:
+		if err := sameAccount(body.Leaf, sender, parent.state.Suite()); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("%w: type %d", mls.ErrUnsupportedProposal, p.Proposal.Type())
+	}
+	if !parent.isAdmin(sender) {
+		return unauthorized("proposal of a member who is no admin")
+	}
+	return nil
+}
+
+func sameAccount(leaf *mls.LeafNode, account nostr.PubKey, suite mls.Suite) error {
+	got, _, err := wire.CheckLeaf(leaf, suite)
+	if err != nil {
+		return err
+	}
+	if got != account {
+		return invalidResult("a leaf changes its account")
+	}
+	return nil
+}
+
+// checkUpdate applies the rules about single components (app-components/*).
+func checkUpdate(parent *node, u mls.AppDataUpdate, byReference bool) error {
+	id := uint16(u.Component)
+	switch u.Component {
+	case wire.ComponentSafeAAD, wire.ComponentIdentityProof, wire.ComponentLegacyMedia:
+		return invalidResult("component 0x%04x cannot be group state", id)
+	case wire.ComponentAppComponents, wire.ComponentAdmins, wire.ComponentRouting:
+		if u.Remove {
+			return invalidResult("component 0x%04x cannot be removed", id)
+		}
+	case wire.ComponentLifecycle:
+		state, err := wire.DecodeLifecycle(u.Data)
+		before := parent.settings.Lifecycle
+		switch {
+		case u.Remove || err != nil || byReference:
+			return invalidResult("lifecycle change")
+		case before != nil && *before == state:
+			return invalidResult("lifecycle change without effect")
+		}
+	}
+	if _, ok := parent.settings.Dictionary.Get(u.Component); u.Remove && !ok {
+		return invalidResult("component 0x%04x is not there to be removed", id)
+	}
+	return nil
+}
+
+// checkResult applies the invariants of every epoch to a commit's result and
+// sets its settings (protocol-core.md, 3.3 and 4.5).
+func checkResult(parent, n *node) error {
+	settings, err := wire.DecodeSettings(n.state.Context().Extensions)
+	if err != nil {
+		return err
+	}
+	n.settings = settings
+	was := parent.settings
+	switch {
+	case settings.Routing == nil:
+		return invalidResult("no routing")
+	case slices.Contains(was.Required, wire.ComponentLifecycle) && !slices.Contains(settings.Required, wire.ComponentLifecycle):
+		return invalidResult("lifecycle is no longer required")
+	}
+	if err := checkAdmins(n); err != nil {
+		return err
+	}
+	return checkLeaves(parent, n)
+}
+
+// checkAdmins demands a leaf of every listed admin, on every commit.
+func checkAdmins(n *node) error {
+	members := n.members()
+	for _, admin := range n.settings.Admins {
+		if !members.Contains(admin) {
+			return invalidResult("an admin has no leaf")
+		}
+	}
+	return nil
+}
+
+// checkLeaves checks the leaves that a commit added or changed, and all of
+// them when the requirements changed.
+func checkLeaves(parent, n *node) error {
+	all := !sameRequirements(parent.settings, n.settings)
+	for i, leaf := range n.state.Leaves() {
+		old, existed := parent.state.Leaf(i)
+		if existed && old == leaf && !all {
+			continue
+		}
+		if err := checkLeaf(n, leaf); err != nil {
+			return fmt.Errorf("leaf %d: %w", i, err)
+		}
+		if !existed || old == leaf || leaf.Source == mls.LeafSourceKeyPackage {
+			continue
+		}
+		if !bytes.Equal(old.Credential.Identity, leaf.Credential.Identity) {
+			return invalidResult("leaf %d changes its account", i)
+		}
+	}
+	return nil
+}
+
+func checkLeaf(n *node, leaf *mls.LeafNode) error {
+	_, components, err := wire.CheckLeaf(leaf, n.state.Suite())
+	if err != nil {
+		return err
+	}
+	return wire.CheckSupport(leaf, components, n.settings)
+}
+
+func sameRequirements(a, b *wire.Settings) bool {
+	return slices.Equal(a.Required, b.Required) && slices.Equal(a.RequiredMarkers(), b.RequiredMarkers()) &&
+		slices.Equal(a.Capabilities.Extensions, b.Capabilities.Extensions) &&
+		slices.Equal(a.Capabilities.Proposals, b.Capabilities.Proposals) &&
+		slices.Equal(a.Capabilities.Credentials, b.Capabilities.Credentials)
+}

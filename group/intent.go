@@ -1,0 +1,281 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+type intentKind string
+
+const (
+	intentSend       intentKind = "send"
+	intentInvite     intentKind = "invite"
+	intentRemove     intentKind = "remove"
+	intentProfile    intentKind = "profile"
+	intentAdmins     intentKind = "admins"
+	intentUpdate     intentKind = "update"
+	intentLeave      intentKind = "leave"
+	intentDepartures intentKind = "departures" // commit the SelfRemoves of others
+)
+
+// intent is a local request that waits until the group is quiet. It is
+// carried out on the state that is canonical then; nothing prepared earlier is
+// reused (group-state.md).
+type intent struct {
+	Seq       uint64          `json:"seq"`
+	Kind      intentKind      `json:"kind"`
+	Ref       string          `json:"ref,omitempty"`
+	NotBefore time.Time       `json:"not_before"`
+	Payload   []byte          `json:"payload,omitempty"`
+	Invitees  []storedInvitee `json:"invitees,omitempty"`
+	Accounts  []nostr.PubKey  `json:"accounts,omitempty"` // to remove, or to grant
+	Revoke    []nostr.PubKey  `json:"revoke,omitempty"`
+	Profile   *wire.Profile   `json:"profile,omitempty"`
+	Seed      []byte          `json:"seed,omitempty"`  // new signature key of an update
+	Proof     []byte          `json:"proof,omitempty"` // the account's proof for it
+}
+
+// storedInvitee is an invitee as it survives a restart.
+type storedInvitee struct {
+	Event         nostr.ID     `json:"event"`
+	Account       nostr.PubKey `json:"account"`
+	KeyPackage    []byte       `json:"key_package"`
+	Inbox         []string     `json:"inbox"`
+	AnotherDevice bool         `json:"another_device,omitempty"`
+}
+
+func storeInvitees(in []Invitee) []storedInvitee {
+	out := make([]storedInvitee, len(in))
+	for i, v := range in {
+		k := v.KeyPackage
+		out[i] = storedInvitee{
+			Event: k.Event, Account: k.Account, KeyPackage: k.KeyPackage.Bytes(),
+			Inbox: slices.Clone(v.Inbox), AnotherDevice: v.AnotherDevice,
+		}
+	}
+	return out
+}
+
+// ready reports whether an intent waits for nothing but time and quiet.
+func (i *intent) ready() bool { return i.Kind != intentUpdate || len(i.Proof) > 0 }
+
+// signatureKey is the key an update will introduce.
+func (i *intent) signatureKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(i.Seed) }
+
+func (i *intent) publicKey() string {
+	if len(i.Seed) == 0 {
+		return ""
+	}
+	return string(i.signatureKey().Public().(ed25519.PublicKey))
+}
+
+// admissible refuses local requests that cannot succeed in the canonical
+// state. It changes nothing.
+func (g *Group) admissible(in Input) error {
+	switch in.(type) {
+	case Received, Tick, RelayResult, Answer:
+		return nil
+	}
+	switch {
+	case g.meta.Removed:
+		return ErrRemoved
+	case g.ended(), g.meta.Cause != "":
+		return ErrEnded
+	case g.meta.Leaving:
+		return ErrLeaving
+	case len(g.queue) >= maxIntents:
+		return ErrQueueFull
+	}
+	admin := g.tip.isAdmin(g.cfg.Self)
+	switch in := in.(type) {
+	case Send:
+		_, err := wire.DecodePayload(wire.EncodePayload(in.Payload), g.cfg.Self)
+		return err
+	case SelfUpdate:
+		return nil
+	case Leave:
+		if admin {
+			return ErrAdminLeave
+		}
+		return nil
+	default:
+		if !admin {
+			return ErrNotAdmin
+		}
+		return g.tip.admissibleChange(in, g.cfg.Self)
+	}
+}
+
+func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
+	members := n.members()
+	switch in := in.(type) {
+	case Invite:
+		return n.admissibleInvite(in, members)
+	case Remove:
+		for _, a := range in.Accounts {
+			if !members.Contains(a) || a == self {
+				return fmt.Errorf("%w: %s", ErrNotMember, a.Npub())
+			}
+		}
+	case SetProfile:
+		return in.Profile.Check()
+	case SetAdmins:
+		for _, a := range in.Grant {
+			if !members.Contains(a) {
+				return fmt.Errorf("%w: %s", ErrNotMember, a.Npub())
+			}
+		}
+		if len(n.adminsAfter(in.Grant, in.Revoke)) == 0 {
+			return ErrLastAdmin
+		}
+	}
+	return nil
+}
+
+func (n *node) admissibleInvite(in Invite, members wire.Admins) error {
+	for _, v := range in.Invitees {
+		if members.Contains(v.KeyPackage.Account) && !v.AnotherDevice {
+			return fmt.Errorf("%w: %s", ErrAlreadyMember, v.KeyPackage.Account.Npub())
+		}
+		if err := v.KeyPackage.Supports(n.settings); err != nil {
+			return fmt.Errorf("group: %s cannot be invited: %w", v.KeyPackage.Account.Npub(), err)
+		}
+	}
+	return nil
+}
+
+func (n *node) adminsAfter(grant, revoke []nostr.PubKey) wire.Admins {
+	all := append(slices.Clone(n.settings.Admins), grant...)
+	return wire.NewAdmins(slices.DeleteFunc(all, func(a nostr.PubKey) bool { return slices.Contains(revoke, a) })...)
+}
+
+// enqueue takes an admissible local request up.
+func (s *step) enqueue(in Input) {
+	i := &intent{NotBefore: s.now}
+	switch in := in.(type) {
+	case Send:
+		i.Kind, i.Ref, i.Payload = intentSend, in.Ref, wire.EncodePayload(in.Payload)
+	case Invite:
+		i.Kind, i.Ref, i.Invitees = intentInvite, in.Ref, storeInvitees(in.Invitees)
+	case Remove:
+		i.Kind, i.Ref, i.Accounts = intentRemove, in.Ref, in.Accounts
+	case SetProfile:
+		i.Kind, i.Ref, i.Profile = intentProfile, in.Ref, &in.Profile
+	case SetAdmins:
+		i.Kind, i.Ref, i.Accounts, i.Revoke = intentAdmins, in.Ref, in.Grant, in.Revoke
+	case SelfUpdate:
+		i.Kind, i.Ref = intentUpdate, in.Ref
+	case Leave:
+		i.Kind, i.Ref = intentLeave, in.Ref
+		s.g.meta.Leaving = true
+	}
+	s.push(i)
+}
+
+// push queues an intent durably. The proof that an update needs is asked for
+// when it is due.
+func (s *step) push(i *intent) {
+	i.Seq = s.g.nextSeq()
+	s.g.queue = append(s.g.queue, i)
+	s.putIntent(i)
+}
+
+func (s *step) putIntent(i *intent) { s.put(intentKey(i.Seq), marshal(i), true) }
+
+func intentKey(seq uint64) string { return fmt.Sprintf("%s%016x", keyIntent, seq) }
+
+func (s *step) done(i *intent) {
+	s.g.queue = slices.DeleteFunc(s.g.queue, func(j *intent) bool { return j == i })
+	s.drop(intentKey(i.Seq))
+}
+
+// refuse ends an intent that cannot be carried out, and says so.
+func (s *step) refuse(i *intent, why error) {
+	s.done(i)
+	if i.Ref != "" {
+		s.effect(Effect{Kind: EffectFailed, Epoch: s.g.tip.epoch, Ref: i.Ref, Text: why.Error()})
+	}
+}
+
+// sendQueued seals the messages that waited, in their order.
+func (s *step) sendQueued() {
+	for _, i := range slices.Clone(s.g.queue) {
+		if i.Kind == intentSend && !s.now.Before(i.NotBefore) {
+			s.send(i)
+		}
+	}
+}
+
+// prepareNext takes up the first request that changes the group. It is the
+// fair slot of convergence.md: after a pass it comes before the next one.
+func (s *step) prepareNext() {
+	for _, i := range slices.Clone(s.g.queue) {
+		if i.Kind == intentSend || !i.ready() || s.now.Before(i.NotBefore) {
+			continue
+		}
+		s.prepare(i)
+		if !s.g.quiet() {
+			return
+		}
+	}
+}
+
+// scheduleDepartures queues a commit for the SelfRemoves that the canonical
+// state holds, after a jitter that spreads the members (member-departure.md).
+func (s *step) scheduleDepartures() {
+	g := s.g
+	if g.ended() || g.meta.Leaving || g.tip.proposals == nil {
+		return
+	}
+	if slices.ContainsFunc(g.queue, func(i *intent) bool { return i.Kind == intentDepartures }) {
+		return
+	}
+	if refs := g.departures(); len(refs) > 0 {
+		s.push(&intent{Kind: intentDepartures, NotBefore: s.now.Add(g.jitter(refs[0].Ref()))})
+	}
+}
+
+// jitter is 10 to 50 ms, the same after a restart.
+func (g *Group) jitter(ref mls.ProposalRef) time.Duration {
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte("marmot departure jitter"), g.cfg.Self[:], g.id, []byte(ref)} {
+		h.Write(part)
+	}
+	return 10*time.Millisecond + time.Duration(binary.BigEndian.Uint64(h.Sum(nil))%uint64(40*time.Millisecond))
+}
+
+// departures returns the SelfRemoves to commit now: of each leaf the one whose
+// message has the lowest digest, never our own.
+func (g *Group) departures() []*mls.VerifiedProposal {
+	chosen := map[mls.LeafIndex]bool{}
+	var out []*mls.VerifiedProposal
+	inputs := g.retainedSorted(func(in *retained) bool {
+		return in.Kind == kindProposal && in.proposalIn == g.tip && !in.Own && !in.Judged
+	})
+	slices.SortFunc(inputs, func(a, b *retained) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	for _, in := range inputs {
+		m, err := mls.DecodeMessage(in.Bytes)
+		if err != nil {
+			continue
+		}
+		v, err := g.tip.state.Verify(m)
+		if err != nil {
+			continue
+		}
+		p, ok := v.(*mls.VerifiedProposal)
+		if !ok || p.Proposal().Type() != mls.ProposalSelfRemove || chosen[p.Sender().Leaf] {
+			continue
+		}
+		chosen[p.Sender().Leaf] = true
+		out = append(out, p)
+	}
+	return out
+}

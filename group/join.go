@@ -1,0 +1,161 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// JoinConfig is an invitation and the key package it was made for.
+type JoinConfig struct {
+	Config
+	Welcome    *wire.Welcome // out of a verified gift wrap: Author sealed it
+	KeyPackage *mls.KeyPackage
+	Keys       *mls.KeyPackageKeys
+	Signer     ed25519.PrivateKey // signature key of the key package's leaf
+}
+
+// Invitation is what a person should see before joining.
+type Invitation struct {
+	GroupID     []byte // MLS group id
+	Inviter     nostr.PubKey
+	Name        string
+	Description string
+	Members     []nostr.PubKey
+	Admins      []nostr.PubKey
+	Relays      []string
+	Epoch       uint64
+}
+
+// Preview opens an invitation without accepting it. It changes nothing, and
+// nothing it names has been contacted.
+func Preview(cfg JoinConfig) (Invitation, error) {
+	n, err := enter(cfg)
+	if err != nil {
+		return Invitation{}, err
+	}
+	defer n.wipe()
+	i := Invitation{
+		GroupID: n.state.ID(), Inviter: cfg.Welcome.Author, Members: n.members(), Admins: n.settings.Admins,
+		Relays: n.settings.Routing.Relays, Epoch: n.state.Epoch(),
+	}
+	if p := n.settings.Profile; p != nil {
+		i.Name, i.Description = p.Name, p.Description
+	}
+	return i, nil
+}
+
+// Join accepts an invitation. All checks come first: an error wraps
+// [ErrInvitation] and means that nothing was consumed (joining.md, steps 4 to
+// 9). The caller makes sure that it has no live copy of this group.
+func Join(now time.Time, cfg JoinConfig) (*Group, Output, error) {
+	n, err := enter(cfg)
+	if err != nil {
+		return nil, Output{}, err
+	}
+	g := newGroup(cfg.Config)
+	g.id = n.state.ID()
+	s := g.begin(now)
+	s.putSignatureKey(cfg.Signer)
+	s.start(n)
+	name := ""
+	if n.settings.Profile != nil {
+		name = n.settings.Profile.Name
+	}
+	s.effect(Effect{Kind: EffectJoined, Epoch: n.epoch, Actor: cfg.Welcome.Author, Subject: cfg.Self, Text: name})
+	s.push(&intent{Kind: intentUpdate, NotBefore: now.Add(g.joinDelay())})
+	s.settle()
+	out, err := s.finish()
+	return g, out, err
+}
+
+// joinDelay spreads the first updates of members who joined together.
+func (g *Group) joinDelay() time.Duration {
+	base := g.cfg.JoinUpdateDelay
+	if base == 0 {
+		base = defaultJoinUpdate
+	}
+	sum := sha256.Sum256(append(append([]byte("marmot join jitter"), g.cfg.Self[:]...), g.id...))
+	return base + time.Duration(binary.BigEndian.Uint64(sum[:])%uint64(base))
+}
+
+// enter processes the Welcome and checks the group it leads to.
+func enter(cfg JoinConfig) (*node, error) {
+	refused := func(err error) (*node, error) { return nil, fmt.Errorf("%w: %w", ErrInvitation, err) }
+	m, err := mls.DecodeMessage(cfg.Welcome.Message)
+	if err != nil {
+		return refused(err)
+	}
+	w, ok := m.Welcome()
+	if !ok {
+		return refused(wire.ErrEncoding)
+	}
+	joined, err := mls.Join(w, cfg.KeyPackage, cfg.Keys, mls.JoinConfig{Signer: cfg.Signer, Parallel: cfg.Parallel})
+	if err != nil {
+		return refused(err)
+	}
+	n := &node{state: joined.Group}
+	if err := n.checkJoined(cfg, joined.Info.Signer); err != nil {
+		n.wipe()
+		return refused(err)
+	}
+	n.id = rootID(n.state)
+	return n, nil
+}
+
+// checkJoined holds the resulting group to the rules (joining.md, steps 5 to 8).
+func (n *node) checkJoined(cfg JoinConfig, signer mls.LeafIndex) error {
+	settings, err := wire.DecodeSettings(n.state.Context().Extensions)
+	if err != nil {
+		return err
+	}
+	n.settings = settings
+	switch {
+	case settings.Routing == nil:
+		return invalidResult("no routing")
+	case *lifecycleOf(settings) == wire.Disbanded:
+		return invalidResult("the group was disbanded")
+	}
+	if err := n.checkAllLeaves(cfg.Parallel); err != nil {
+		return err
+	}
+	inviter, err := n.account(signer)
+	switch {
+	case err != nil:
+		return err
+	case inviter != cfg.Welcome.Author:
+		return unauthorized("the inviter is not who signed the group's state")
+	case !n.isAdmin(inviter):
+		return unauthorized("the inviter is no admin")
+	}
+	return checkAdmins(n)
+}
+
+// checkAllLeaves verifies every member's proof: one Schnorr signature each, on
+// the caller's pool if there is one.
+func (n *node) checkAllLeaves(parallel mls.Parallel) error {
+	var leaves []*mls.LeafNode
+	for _, leaf := range n.state.Leaves() {
+		leaves = append(leaves, leaf)
+	}
+	errs := make([]error, len(leaves))
+	job := func(i int) { errs[i] = checkLeaf(n, leaves[i]) }
+	if parallel != nil && len(leaves) > 3 {
+		parallel(len(leaves), job)
+	} else {
+		for i := range leaves {
+			job(i)
+		}
+	}
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return errs[i]
+	}
+	return nil
+}

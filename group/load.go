@@ -1,0 +1,215 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// Load rebuilds a group from its stored records. The Output repeats what has
+// not been published or answered; its Wake says when the group needs a Tick.
+// An error wraps [ErrCorrupt]: the records are incomplete or damaged, and no
+// branch is guessed.
+func Load(now time.Time, cfg Config, records []Record) (*Group, Output, error) {
+	g := newGroup(cfg)
+	l := &loader{g: g, nodes: map[stateID]*storedNode{}, secrets: map[string][]byte{}, ratchets: map[string][]byte{}}
+	for _, r := range records {
+		if err := l.record(r); err != nil {
+			return nil, Output{}, fmt.Errorf("%w: record %s: %w", ErrCorrupt, kindOf(r.Key), err)
+		}
+	}
+	if err := l.build(); err != nil {
+		return nil, Output{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	s := g.begin(now)
+	s.changed = true // proposals and waiting input find their states again
+	s.resume()
+	s.settle()
+	out, err := s.finish()
+	return g, out, err
+}
+
+func kindOf(key string) string {
+	kind, _, _ := strings.Cut(key, "/")
+	return kind
+}
+
+type loader struct {
+	g        *Group
+	nodes    map[stateID]*storedNode
+	secrets  map[string][]byte
+	ratchets map[string][]byte
+}
+
+func (l *loader) record(r Record) error {
+	kind, rest, _ := strings.Cut(r.Key, "/")
+	switch kind + "/" {
+	case keyMeta + "/":
+		l.g.saved = slices.Clone(r.Value)
+		return json.Unmarshal(r.Value, &l.g.meta)
+	case keyNode:
+		return l.node(rest, r.Value)
+	case keySecrets:
+		l.secrets[rest] = r.Value
+	case keyRatchets:
+		l.ratchets[rest] = r.Value
+	case keyInput:
+		in := &retained{}
+		err := json.Unmarshal(r.Value, in)
+		l.g.inputs[in.ID] = in
+		return err
+	case keyRaw:
+		id, err := nostr.ParseID(rest)
+		if err != nil {
+			return err
+		}
+		l.g.raw[id] = &rawEvent{}
+		return json.Unmarshal(r.Value, l.g.raw[id])
+	case keyOut:
+		return l.outbound(rest, r.Value)
+	case keyAsk:
+		l.g.asks[rest] = &ask{}
+		return json.Unmarshal(r.Value, l.g.asks[rest])
+	case keyIntent:
+		i := &intent{}
+		l.g.queue = append(l.g.queue, i)
+		return json.Unmarshal(r.Value, i)
+	case keySignature:
+		return l.signatureKey(rest, r.Value)
+	default:
+		return fmt.Errorf("unknown kind")
+	}
+	return nil
+}
+
+func (l *loader) node(name string, value []byte) error {
+	var id stateID
+	if err := id.UnmarshalText([]byte(name)); err != nil {
+		return err
+	}
+	l.nodes[id] = &storedNode{}
+	return json.Unmarshal(value, l.nodes[id])
+}
+
+func (l *loader) outbound(name string, value []byte) error {
+	id, err := nostr.ParseID(name)
+	if err != nil {
+		return err
+	}
+	o := &outbound{id: id}
+	l.g.out[id] = o
+	return json.Unmarshal(value, o)
+}
+
+func (l *loader) signatureKey(name string, seed []byte) error {
+	pub, err := hex.DecodeString(name)
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return fmt.Errorf("signature key")
+	}
+	l.g.keys[string(pub)] = ed25519.NewKeyFromSeed(seed)
+	return nil
+}
+
+// build makes the states, parents first.
+func (l *loader) build() error {
+	g := l.g
+	if g.meta.Version != recordVersion {
+		return fmt.Errorf("version %d of the group's records is not known", g.meta.Version)
+	}
+	g.id = g.meta.ID
+	slices.SortFunc(g.queue, func(a, b *intent) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	if g.meta.Last != nil {
+		g.tip = g.meta.Last.node(g.meta.Tip)
+		g.nodes[g.tip.id] = g.tip
+		return nil
+	}
+	ids := make([]stateID, 0, len(l.nodes))
+	for id := range l.nodes {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b stateID) int {
+		if x, y := l.nodes[a].Epoch, l.nodes[b].Epoch; x != y {
+			return int(int64(x) - int64(y))
+		}
+		return slices.Compare(a[:], b[:])
+	})
+	for _, id := range ids {
+		if err := l.restore(id, l.nodes[id]); err != nil {
+			return fmt.Errorf("epoch %d: %w", l.nodes[id].Epoch, err)
+		}
+	}
+	if g.tip = g.nodes[g.meta.Tip]; g.tip == nil || !g.tip.usable() {
+		return fmt.Errorf("the canonical state is missing")
+	}
+	return nil
+}
+
+func (l *loader) restore(id stateID, stored *storedNode) error {
+	n := &node{
+		id: id, epoch: stored.Epoch, commit: stored.Commit, removed: stored.Removed,
+		pending: stored.Pending, full: stored.Full, erased: stored.Erased,
+	}
+	parent := l.g.nodes[stored.Parent]
+	if stored.State != nil {
+		var err error
+		secrets, ratchets := l.secrets[id.String()], l.ratchets[id.String()]
+		if !stored.Erased && (secrets == nil || ratchets == nil) {
+			return fmt.Errorf("secrets are missing")
+		}
+		if n.state, err = decodeState(stored, parent, secrets, ratchets); err != nil {
+			return err
+		}
+		if n.settings, err = wire.DecodeSettings(n.state.Context().Extensions); err != nil {
+			return err
+		}
+	} else if parent != nil {
+		n.settings = parent.settings
+	}
+	n.link(parent)
+	l.g.nodes[id] = n
+	return nil
+}
+
+func decodeState(stored *storedNode, parent *node, secrets, ratchets []byte) (*mls.Group, error) {
+	if stored.Full {
+		return mls.DecodeState(stored.State, secrets, ratchets)
+	}
+	if parent == nil || parent.state == nil {
+		return nil, fmt.Errorf("the state before it is missing")
+	}
+	return parent.state.DecodeDelta(stored.State, secrets, ratchets)
+}
+
+// resume repeats, byte for byte, what was not published or answered.
+func (s *step) resume() {
+	for _, o := range s.g.sortedOut() {
+		e, err := nostr.ParseEvent(o.Event)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		o.RetryAt = time.Time{}
+		s.emit(o, e)
+	}
+	ids := make([]string, 0, len(s.g.asks))
+	for id := range s.g.asks {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		r, err := s.g.asks[id].request()
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		s.out.Requests = append(s.out.Requests, r)
+	}
+}

@@ -1,0 +1,136 @@
+package group
+
+import (
+	"time"
+)
+
+// pass is a bounded collection of input that may change the branch
+// (convergence.md, "Convergence policy"). Its times survive a restart; they
+// only decide when branches are compared, never which one wins.
+type pass struct {
+	Base     uint64    `json:"base"` // canonical epoch when it started
+	Opened   time.Time `json:"opened"`
+	Quiesce  time.Time `json:"quiesce"`
+	Deadline time.Time `json:"deadline"`
+}
+
+// cutoff is when the batch is frozen: after a quiet second, or five seconds
+// after the start, whichever is first.
+func (p *pass) cutoff() time.Time {
+	if p.Quiesce.Before(p.Deadline) {
+		return p.Quiesce
+	}
+	return p.Deadline
+}
+
+// due also closes a pass whose start lies ahead: the clock went back.
+func (p *pass) due(now time.Time) bool {
+	return !now.Before(p.cutoff()) || now.Before(p.Opened)
+}
+
+// unresolved reports whether a commit has a place in the graph and no pass
+// has judged it.
+func (g *Group) unresolved(in *retained) bool {
+	n := g.nodes[in.State]
+	return in.Kind == kindCommit && in.Disposition == deferred && n != nil && !n.pending && !in.Judged
+}
+
+// offer opens a pass for input that no pass has judged, or prolongs the quiet
+// time of the open one. Never while an own commit waits for a relay.
+func (s *step) offer() {
+	g := s.g
+	if g.ended() || g.meta.Cause != "" || g.pending() != nil {
+		return
+	}
+	relevant := false
+	for _, in := range g.inputs {
+		if g.unresolved(in) && !in.Offered {
+			in.Offered, relevant = true, true
+		}
+	}
+	relevant = relevant || s.newWitness()
+	switch {
+	case !relevant:
+	case g.meta.Pass == nil:
+		g.meta.Pass = &pass{
+			Base: g.tip.epoch, Opened: s.now,
+			Quiesce: s.now.Add(quiescence), Deadline: s.now.Add(maxPass),
+		}
+	default:
+		g.meta.Pass.Quiesce = s.now.Add(quiescence)
+	}
+}
+
+// newWitness reports whether a message was opened in this step that can still
+// change how competing branches compare.
+func (s *step) newWitness() bool {
+	seen := s.witnessed
+	s.witnessed = false
+	return seen && s.g.contested()
+}
+
+// witness notes that a message may count for a branch (convergence.md,
+// "App-payload witnesses"): only if its account is not counted there yet.
+func (s *step) witness(in *retained, n *node) {
+	for _, other := range s.g.inputs {
+		if other != in && other.Kind == kindApp && other.State == n.id && other.Sender == in.Sender {
+			return
+		}
+	}
+	s.witnessed = true
+}
+
+// contested reports whether an eligible branch competes with the canonical one.
+func (g *Group) contested() bool {
+	for _, n := range g.nodes {
+		if len(n.children) > 0 || n.pending || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
+			continue
+		}
+		if f := n.fork(g.tip); f != nil && !g.expired(f.epoch) {
+			return true
+		}
+	}
+	return false
+}
+
+// forked reports whether the open pass has to choose: an unjudged commit
+// leaves the canonical branch below its tip, or two extend it.
+func (g *Group) forked() bool {
+	extensions := 0
+	for _, in := range g.inputs {
+		if !g.unresolved(in) {
+			continue
+		}
+		n := g.nodes[in.State]
+		f := n.fork(g.tip)
+		if f != nil && f.epoch < g.tip.epoch {
+			return true
+		}
+		if n.parent == g.tip {
+			extensions++
+		}
+	}
+	return extensions > 1
+}
+
+// closePass resolves the open pass if it is due: the batch is everything that
+// was taken in before, and choosing and applying is one step.
+func (s *step) closePass() {
+	g := s.g
+	if g.meta.Pass == nil || !g.meta.Pass.due(s.now) {
+		return
+	}
+	base := g.meta.Pass.Base
+	g.meta.Pass = nil
+	winner := g.choose(base)
+	for _, in := range g.inputs {
+		if g.unresolved(in) {
+			in.Judged = true
+			s.putInput(in)
+		}
+	}
+	if winner != nil && winner != g.tip {
+		s.advance(winner)
+	}
+	s.changed = true
+}

@@ -1,0 +1,191 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// placeCommit looks for the state that authenticates a commit. A state that
+// does not is not its parent, which says nothing about the commit; once the
+// parent is found, every failure is final (convergence.md, "Candidate
+// branches").
+func (s *step) placeCommit(in *retained, m *mls.Message) error {
+	for _, parent := range s.g.statesAt(in.Epoch) {
+		v, err := parent.state.Verify(m)
+		switch {
+		case errors.Is(err, mls.ErrMembership):
+			continue
+		case errors.Is(err, mls.ErrAuthentication):
+			return s.reject(in, InvalidSignature, err)
+		case err != nil:
+			return s.reject(in, InvalidEncoding, err)
+		}
+		commit, ok := v.(*mls.VerifiedCommit)
+		if !ok {
+			return s.reject(in, InvalidEncoding, errors.New("group: not a commit"))
+		}
+		return s.extend(in, parent, commit)
+	}
+	return nil
+}
+
+// extend adds the state that a commit leads to, if it is a valid edge.
+func (s *step) extend(in *retained, parent *node, commit *mls.VerifiedCommit) error {
+	if commit.Sender().Leaf == parent.state.Self() {
+		// Only this member's key makes this; so another copy of it is in use.
+		s.unrecoverable("another copy of this account's data is active in the group")
+		return s.reject(in, MissingHistory, mls.ErrOwnMessage)
+	}
+	if s.g.rivals() >= maxRivals {
+		in.Category = ResourceRefused
+		return nil
+	}
+	n, err := s.g.edge(parent, commit)
+	if errors.Is(err, mls.ErrUnknownProposal) {
+		return nil // the proposal may still come
+	}
+	if err != nil {
+		return s.reject(in, categoryOf(err), err)
+	}
+	n.id = stateID(in.ID)
+	in.Bytes, in.Category = nil, Accepted
+	in.State = n.id
+	s.addNode(n, parent)
+	return nil
+}
+
+func categoryOf(err error) Category {
+	switch {
+	case errors.Is(err, ErrUnauthorized):
+		return AuthFailed
+	case errors.Is(err, mls.ErrAuthentication):
+		return InvalidSignature
+	case errors.Is(err, wire.ErrUnsupportedFeature), errors.Is(err, mls.ErrUnsupportedProposal):
+		return UnsupportedFeature
+	}
+	return InvalidEncoding
+}
+
+// rivals counts the states outside of the canonical branch.
+func (g *Group) rivals() int {
+	count := 0
+	for _, n := range g.nodes {
+		if n.usable() && !n.leadsTo(g.tip) {
+			count++
+		}
+	}
+	return count
+}
+
+// addNode makes n a child of parent and stores it.
+func (s *step) addNode(n, parent *node) {
+	n.epoch = parent.epoch + 1
+	n.link(parent)
+	n.full = n.epoch%fullStateStep == 0
+	s.g.nodes[n.id] = n
+	if err := s.putNode(n); err != nil {
+		s.fail(err)
+	}
+	s.changed = true
+}
+
+// placeProposal verifies a standalone proposal and keeps it for the commits
+// that refer to it.
+func (s *step) placeProposal(in *retained, m *mls.Message) error {
+	for _, n := range s.g.statesAt(in.Epoch) {
+		v, err := n.state.Verify(m)
+		switch {
+		case errors.Is(err, mls.ErrMembership):
+			continue
+		case errors.Is(err, mls.ErrAuthentication):
+			return s.reject(in, InvalidSignature, err)
+		case err != nil:
+			return s.reject(in, InvalidEncoding, err)
+		}
+		p, ok := v.(*mls.VerifiedProposal)
+		if !ok {
+			return s.reject(in, InvalidEncoding, errors.New("group: not a proposal"))
+		}
+		if err := n.mayPropose(p); err != nil {
+			return s.reject(in, categoryOf(err), err)
+		}
+		if n.proposals == nil {
+			n.proposals = mls.ProposalSet{}
+		}
+		n.proposals[p.Ref()] = p
+		in.proposalIn, in.State = n, n.id
+		s.changed = true
+		return nil
+	}
+	return nil
+}
+
+// mayPropose judges a standalone proposal in the state of its own epoch
+// (group-messaging.md): members may only ask to be removed, admins may
+// propose what the profile knows.
+func (n *node) mayPropose(p *mls.VerifiedProposal) error {
+	account, err := n.account(p.Sender().Leaf)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	}
+	switch p.Proposal().(type) {
+	case mls.SelfRemove:
+		if n.isAdmin(account) {
+			return fmt.Errorf("%w: an admin asks to be removed", ErrUnauthorized)
+		}
+		return nil
+	case mls.AppDataUpdate, mls.GroupContextExtensions, mls.Add, mls.Remove, mls.Update:
+		if !n.isAdmin(account) {
+			return fmt.Errorf("%w: a proposal of a member who is no admin", ErrUnauthorized)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: standalone proposal of type %d", mls.ErrUnsupportedProposal, p.Proposal().Type())
+}
+
+// placeApp opens an application message. Success uses up its key: the payload
+// and the ratchet go into the same transaction, whatever branch it is on.
+func (s *step) placeApp(in *retained, m *mls.Message) error {
+	for _, n := range s.g.statesAt(in.Epoch) {
+		got, err := n.state.Unprotect(m)
+		switch {
+		case errors.Is(err, mls.ErrConsumed), errors.Is(err, mls.ErrTooOld):
+			return s.reject(in, StaleEpoch, err)
+		case errors.Is(err, mls.ErrOwnMessage):
+			s.unrecoverable("another copy of this account's data is active in the group")
+			return s.reject(in, OwnEcho, err)
+		case err != nil:
+			continue
+		}
+		s.touched[n] = true
+		return s.opened(in, n, got)
+	}
+	return nil
+}
+
+func (s *step) opened(in *retained, n *node, got mls.Received) error {
+	sender, err := wire.LeafAccount(got.Leaf)
+	if err != nil {
+		return s.reject(in, InvalidEncoding, err)
+	}
+	payload, err := wire.DecodePayload(got.Plaintext, sender)
+	if err != nil {
+		return s.reject(in, InvalidEncoding, err)
+	}
+	in.Bytes = nil
+	in.State, in.Sender, in.Leaf = n.id, sender, uint32(got.Sender)
+	in.Payload, in.Inner = got.Plaintext, payload.ID
+	s.witness(in, n)
+	return nil
+}
+
+// unrecoverable stops the group with a cause a person can read.
+func (s *step) unrecoverable(cause string) {
+	if s.g.meta.Cause == "" {
+		s.g.meta.Cause = cause
+		s.effect(Effect{Kind: EffectHelp, Epoch: s.g.tip.epoch, Text: cause})
+	}
+}

@@ -1,0 +1,228 @@
+package group
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+func outcome(c Category, err error) Outcome { return Outcome{Category: c, Err: err} }
+
+// receive takes a verified kind 445 event in (inbound-processing.md). What it
+// says of the event never depends on when or through whom it came.
+func (s *step) receive(e *nostr.Event) Outcome {
+	g := s.g
+	if g.ended() {
+		return outcome(UnknownGroup, nil)
+	}
+	ev, err := wire.ParseGroupEvent(e)
+	if err != nil {
+		return outcome(InvalidEncoding, err)
+	}
+	if !g.addressed(ev) {
+		return outcome(WrongRecipient, nil)
+	}
+	if g.out[ev.Event] != nil {
+		return outcome(OwnEcho, nil)
+	}
+	if g.raw[ev.Event] != nil {
+		return outcome(TransportDeferred, nil)
+	}
+	b := g.open(ev)
+	if b == nil {
+		return s.keepRaw(e)
+	}
+	return s.ingest(b)
+}
+
+func (g *Group) addressed(ev *wire.GroupEvent) bool {
+	return slices.ContainsFunc(g.Addresses(), func(a Address) bool { return a.GroupID == ev.Group })
+}
+
+// open tries the outer key of every state: canonical, rival and staged.
+func (g *Group) open(ev *wire.GroupEvent) []byte {
+	for _, n := range g.states() {
+		key, err := n.eventKey()
+		if err != nil {
+			continue
+		}
+		if b, ok := ev.Open(key); ok {
+			return b
+		}
+	}
+	return nil
+}
+
+// keepRaw holds an event that no key opens yet. When there is no room, the
+// one that was tried most often makes place; it stays obtainable from relays.
+func (s *step) keepRaw(e *nostr.Event) Outcome {
+	g := s.g
+	if len(g.raw) >= maxRaw {
+		worst, ok := g.mostTried()
+		if !ok {
+			return Outcome{Category: ResourceRefused, Refetch: true}
+		}
+		s.dropRaw(worst)
+	}
+	r := &rawEvent{Event: e.AppendJSON(nil), At: s.now}
+	g.raw[e.ID] = r
+	s.put(keyRaw+e.ID.String(), marshal(r), false)
+	return outcome(TransportDeferred, nil)
+}
+
+func (g *Group) mostTried() (worst nostr.ID, ok bool) {
+	tries := 0
+	for id, r := range g.raw {
+		if r.Tries > tries || (r.Tries == tries && ok && slices.Compare(id[:], worst[:]) < 0) {
+			worst, tries, ok = id, r.Tries, true
+		}
+	}
+	return worst, ok
+}
+
+func (s *step) dropRaw(id nostr.ID) {
+	delete(s.g.raw, id)
+	s.drop(keyRaw + id.String())
+}
+
+// retryRaw tries the held events again, because the set of keys changed.
+func (s *step) retryRaw() {
+	g := s.g
+	ids := make([]nostr.ID, 0, len(g.raw))
+	for id := range g.raw {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b nostr.ID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		r := g.raw[id]
+		e, err := nostr.ParseEvent(r.Event)
+		if err != nil {
+			s.dropRaw(id)
+			continue
+		}
+		ev, err := wire.ParseGroupEvent(e)
+		if err != nil {
+			s.dropRaw(id)
+			continue
+		}
+		if b := g.open(ev); b != nil {
+			s.dropRaw(id)
+			s.ingest(b)
+			continue
+		}
+		if r.Tries++; r.Tries >= maxRawTries {
+			s.dropRaw(id)
+			continue
+		}
+		s.put(keyRaw+id.String(), marshal(r), false)
+	}
+}
+
+// ingest takes in the MLSMessage bytes that came out of an envelope.
+func (s *step) ingest(b []byte) Outcome {
+	g := s.g
+	id := wire.MessageIDOf(b)
+	if known := g.inputs[id]; known != nil {
+		if known.Own {
+			return outcome(OwnEcho, nil)
+		}
+		return outcome(Duplicate, nil)
+	}
+	m, err := mls.DecodeMessage(b)
+	if err != nil {
+		return outcome(InvalidEncoding, err)
+	}
+	kind, ok := inputKindOf(m)
+	switch {
+	case !ok:
+		return outcome(InvalidEncoding, errors.New("group: not a handshake in the clear nor an application message"))
+	case string(m.GroupID()) != string(g.id):
+		return outcome(WrongRecipient, nil)
+	case g.expired(m.Epoch()):
+		return outcome(StaleEpoch, nil)
+	case m.Epoch() > g.tip.epoch+maxAhead || len(g.inputs) >= maxInputs:
+		return Outcome{Category: ResourceRefused, Refetch: true}
+	}
+	in := &retained{ID: id, Kind: kind, Epoch: m.Epoch(), Seq: g.nextSeq(), Bytes: b, Disposition: deferred, At: s.now}
+	g.inputs[id] = in
+	err = s.place(in, m)
+	if in.Disposition == rejected {
+		in.Bytes = nil
+	}
+	s.putInput(in)
+	return outcome(in.Category, err)
+}
+
+func (g *Group) nextSeq() uint64 {
+	g.meta.NextSeq++
+	return g.meta.NextSeq
+}
+
+// inputKindOf applies the framing rule of mls-protocol.md: handshakes are
+// PublicMessages of members, application data is PrivateMessages.
+func inputKindOf(m *mls.Message) (inputKind, bool) {
+	switch {
+	case m.WireFormat() == mls.WirePrivateMessage && m.ContentType() == mls.ContentApplication:
+		return kindApp, true
+	case m.WireFormat() != mls.WirePublicMessage || m.Sender().Type != mls.SenderMember:
+		return "", false
+	case m.ContentType() == mls.ContentCommit:
+		return kindCommit, true
+	case m.ContentType() == mls.ContentProposal:
+		return kindProposal, true
+	}
+	return "", false
+}
+
+// place tries to find the state a message belongs to. The error says why it
+// was refused for good; a message that finds no state waits.
+func (s *step) place(in *retained, m *mls.Message) error {
+	switch in.Kind {
+	case kindCommit:
+		return s.placeCommit(in, m)
+	case kindProposal:
+		return s.placeProposal(in, m)
+	}
+	return s.placeApp(in, m)
+}
+
+// reject ends a message for good. Its id is kept so that a repeat is known.
+func (s *step) reject(in *retained, c Category, err error) error {
+	in.Disposition, in.Category, in.Bytes = rejected, c, nil
+	return err
+}
+
+// retry places what waits, after states, keys or proposals changed.
+func (s *step) retry() {
+	for s.changed {
+		s.changed = false
+		if s.g.ended() {
+			return
+		}
+		s.retryRaw()
+		for _, in := range s.g.retainedSorted(func(in *retained) bool { return in.waiting() }) {
+			m, err := mls.DecodeMessage(in.Bytes)
+			if err != nil {
+				s.fail(err)
+				return
+			}
+			before := *in
+			if _ = s.place(in, m); in.differs(&before) {
+				s.putInput(in)
+			}
+		}
+	}
+}
+
+// waiting reports whether a message still looks for its state.
+func (in *retained) waiting() bool {
+	return in.Disposition == deferred && len(in.Bytes) > 0 && in.proposalIn == nil && (!in.Own || in.Kind == kindProposal)
+}
+
+func (in *retained) differs(old *retained) bool {
+	return in.Disposition != old.Disposition || in.State != old.State || len(in.Bytes) != len(old.Bytes) ||
+		in.Category != old.Category || in.proposalIn != old.proposalIn
+}

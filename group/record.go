@@ -1,0 +1,182 @@
+package group
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// Keys of stored records. One record holds one thing, so that what is written
+// grows with what changed.
+const (
+	keyMeta      = "meta"
+	keyNode      = "node/"     // + state id: how the state follows from its parent, public
+	keySecrets   = "secrets/"  // + state id: key schedule and path keys
+	keyRatchets  = "ratchets/" // + state id: what messages consumed
+	keyInput     = "input/"    // + message id
+	keyRaw       = "raw/"      // + event id
+	keyOut       = "out/"      // + event id
+	keyAsk       = "ask/"      // + request id
+	keyIntent    = "intent/"   // + sequence number
+	keySignature = "key/"      // + public key: an own signature key
+)
+
+// disposition of a retained message (foundation/errors.md), and two values
+// for messages that have none.
+type disposition string
+
+const (
+	accepted    disposition = "accepted"
+	deferred    disposition = "deferred"
+	invalidated disposition = "invalidated"
+	rejected    disposition = "rejected" // terminal, no disposition; kept to know repeats
+)
+
+type inputKind string
+
+const (
+	kindCommit   inputKind = "commit"
+	kindProposal inputKind = "proposal"
+	kindApp      inputKind = "app"
+)
+
+// retained is an MLS message of the windows. Its id never depends on how it
+// arrived.
+type retained struct {
+	ID          wire.MessageID `json:"id"`
+	Kind        inputKind      `json:"kind"`
+	Epoch       uint64         `json:"epoch"` // source epoch
+	Seq         uint64         `json:"seq"`   // order of arrival; for display only
+	Bytes       []byte         `json:"bytes,omitempty"` // gone once opened or applied
+	Own         bool           `json:"own,omitempty"`
+	Disposition disposition    `json:"disposition"`
+	Category    Category       `json:"category,omitempty"`
+	At          time.Time      `json:"at"`
+	Judged      bool           `json:"judged,omitempty"` // a pass has seen this commit
+	Turns       int            `json:"turns,omitempty"`  // how often it became valid
+	Offered     bool           `json:"-"`                // counted for the open pass
+
+	// Of an application message that was opened. Opening used up its key, so
+	// the payload is kept until it can no longer be delivered.
+	State   stateID      `json:"state,omitzero"`
+	Sender  nostr.PubKey `json:"sender,omitzero"`
+	Leaf    uint32       `json:"leaf,omitempty"`
+	Payload []byte       `json:"payload,omitempty"`
+	Inner   nostr.ID     `json:"inner,omitzero"`
+	Shown   bool         `json:"shown,omitempty"`  // delivered and not withdrawn
+	Repeat  bool         `json:"repeat,omitempty"` // own message sent again on another branch
+	Ref     string       `json:"ref,omitempty"`
+
+	// Of a proposal: the leaf that signed it, in the state it verified in.
+	proposalIn *node
+}
+
+func (in *retained) opened() bool { return in.State != stateID{} }
+
+// rawEvent is a group event that no key opens yet.
+type rawEvent struct {
+	Event []byte    `json:"event"` // NIP-01 JSON
+	Tries int       `json:"tries"`
+	At    time.Time `json:"at"`
+}
+
+// storedNode is the public record of a state.
+type storedNode struct {
+	Parent  stateID     `json:"parent,omitzero"`
+	Epoch   uint64      `json:"epoch"`
+	Commit  *commitInfo `json:"commit,omitempty"`
+	Removed bool        `json:"removed,omitempty"`
+	Pending bool        `json:"pending,omitempty"`
+	Full    bool        `json:"full,omitempty"`
+	Erased  bool        `json:"erased,omitempty"`
+	State   []byte      `json:"state,omitempty"` // whole, or a delta against Parent
+}
+
+// MarshalText writes the id as hex.
+func (id stateID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (id *stateID) UnmarshalText(b []byte) error {
+	if n, err := hex.Decode(id[:], b); err != nil || n != len(id) || len(b) != 2*len(id) {
+		return fmt.Errorf("%w: state id", ErrCorrupt)
+	}
+	return nil
+}
+
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("group: own record does not encode: %v", err)) // our bug: the types are ours
+	}
+	return b
+}
+
+func (s *step) put(key string, value []byte, secret bool) {
+	s.set(Record{Key: key, Value: value, Secret: secret})
+}
+
+func (s *step) drop(key string) { s.set(Record{Key: key}) }
+
+// set keeps the last value of each key, at the place of its first.
+func (s *step) set(r Record) {
+	if i, ok := s.index[r.Key]; ok {
+		s.out.Records[i] = r
+		return
+	}
+	s.index[r.Key] = len(s.out.Records)
+	s.out.Records = append(s.out.Records, r)
+}
+
+func (s *step) putInput(in *retained) { s.put(keyInput+in.ID.String(), marshal(in), true) }
+
+func (s *step) dropInput(in *retained) {
+	delete(s.g.inputs, in.ID)
+	s.drop(keyInput + in.ID.String())
+}
+
+func (s *step) putSignatureKey(key ed25519.PrivateKey) {
+	pub := string(key.Public().(ed25519.PublicKey))
+	s.g.keys[pub] = key
+	s.put(keySignature+hex.EncodeToString([]byte(pub)), key.Seed(), true)
+}
+
+// putNode stores a new state: public part, secrets and ratchets.
+func (s *step) putNode(n *node) error {
+	stored := storedNode{Epoch: n.epoch, Commit: n.commit, Removed: n.removed, Pending: n.pending, Full: n.full, Erased: n.erased}
+	if n.parent != nil {
+		stored.Parent = n.parent.id
+	}
+	if n.state != nil {
+		var err error
+		if stored.State, err = n.encode(); err != nil {
+			return err
+		}
+		s.put(keySecrets+n.id.String(), n.state.AppendSecrets(nil), true)
+		s.putRatchets(n)
+	}
+	s.put(keyNode+n.id.String(), marshal(stored), false)
+	return nil
+}
+
+func (n *node) encode() ([]byte, error) {
+	if n.full || n.parent == nil {
+		n.full = true
+		return n.state.AppendState(nil), nil
+	}
+	return n.state.AppendDelta(nil, n.parent.state)
+}
+
+func (s *step) putRatchets(n *node) {
+	s.put(keyRatchets+n.id.String(), n.state.AppendRatchets(nil), true)
+}
+
+func (s *step) dropNode(n *node) {
+	for _, prefix := range []string{keyNode, keySecrets, keyRatchets} {
+		s.drop(prefix + n.id.String())
+	}
+}

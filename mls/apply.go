@@ -1,0 +1,257 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"time"
+)
+
+// ApplyInput is what a commit needs beside the group.
+type ApplyInput struct {
+	Proposals ProposalSet            // those that it refers to
+	PSKs      map[string][]byte      // by [PSKID.Key]
+	AppData   map[ComponentID][]byte // value of each component named by AppDataUpdates after them; nil if removed
+	LeafKey   *LeafKey               // of this member's own Update, if the commit may contain it
+	Now       time.Time              // zero: lifetimes are not checked
+	Parallel  Parallel
+}
+
+// Apply returns the epoch that c leads to; on error there is none, and g is
+// as it was. If AppData is nil, each AppDataUpdate replaces the component's
+// whole value and may occur once.
+//
+// The caller decides on policy by looking at the commit before, or at the
+// result, and dropping it. For an external commit that removes a member it is
+// up to the caller to compare that leaf's credential with the newcomer's.
+//
+// Errors: [*RemovedError] if c, which is then otherwise verified as far as a
+// removed member can, removes this member; [ErrOwnMessage] for an own commit,
+// whose next epoch is [Staged].Next; [ErrUnknownProposal], [ErrMissingPSK],
+// [ErrErased]; the ErrInvalid errors, [ErrConfirmation] and
+// [ErrUnsupportedProposal] are final.
+func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
+	if !bytes.Equal(c.state, g.tag) {
+		return nil, fmt.Errorf("%w: commit was verified by another state", ErrWrongEpoch)
+	}
+	sender := c.content.sender
+	if sender == (Sender{Type: SenderMember, Leaf: g.self}) {
+		return nil, ErrOwnMessage
+	}
+	if g.secrets.initSecret == nil {
+		return nil, ErrErased
+	}
+	list, err := c.Proposals(in.Proposals)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := g.planCommit(list, sender, in.AppData, in.Now)
+	if err != nil {
+		return nil, err
+	}
+	path := c.content.commit.path
+	if path == nil && plan.pathRequired {
+		return nil, fmt.Errorf("%w: the commit must have one", ErrInvalidPath)
+	}
+	step, err := g.applyPlan(plan)
+	if err != nil {
+		return nil, err
+	}
+	if path != nil {
+		if err := g.mergePath(step, plan, sender, path); err != nil {
+			return nil, err
+		}
+	}
+	if _, stays := step.tree.leaf(g.self); !stays || plan.isRemoved(g.self) {
+		return nil, &RemovedError{Epoch: g.context.Epoch + 1, Committer: step.sender}
+	}
+	if err := g.applySecrets(step, plan, c, in); err != nil {
+		return nil, err
+	}
+	return g.finish(step, c.content)
+}
+
+func (p *commitPlan) isRemoved(i LeafIndex) bool {
+	for _, r := range p.removes {
+		if r == i {
+			return true
+		}
+	}
+	return false
+}
+
+// transition is an epoch in the making.
+type transition struct {
+	redactedValue
+	base         *ratchetTree // after the proposals
+	tree         *ratchetTree // after the path as well
+	added        []LeafIndex
+	sender       LeafIndex
+	context      GroupContext
+	keys         *pathKeys
+	initSecret   secret
+	commitSecret secret
+	psk          secret
+}
+
+// applyPlan applies the proposals to the tree and the context.
+func (g *Group) applyPlan(plan *commitPlan) (*transition, error) {
+	if g.context.Epoch == math.MaxUint64 {
+		return nil, invalid("no epoch is left")
+	}
+	for _, u := range plan.updates {
+		if err := checkLeaf(g.suite, u.leaf, plan.extensions); err != nil {
+			return nil, fmt.Errorf("%w: Update of leaf %d: %w", ErrInvalidProposals, u.index, err)
+		}
+	}
+	for i, leaf := range plan.adds {
+		if err := checkLeaf(g.suite, leaf, plan.extensions); err != nil {
+			return nil, fmt.Errorf("%w: Add %d: %w", ErrInvalidProposals, i, err)
+		}
+	}
+	tree, added, err := g.tree.applyChanges(plan.updates, plan.removes, plan.adds, g.limits)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidProposals, err)
+	}
+	if plan.newContext {
+		context := GroupContext{Extensions: plan.extensions}
+		required := context.Required()
+		required.Extensions = append(required.Extensions, plan.extensions.nonDefault()...)
+		if err := tree.allSupport(required); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalidProposals, err)
+		}
+	}
+	if len(plan.adds)+len(plan.updates) > 0 {
+		if err := tree.credentialTypesSupported(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalidProposals, err)
+		}
+	}
+	context := g.context
+	context.Epoch++
+	context.Extensions = plan.extensions
+	context.TreeHash = tree.treeHash()
+	return &transition{base: tree, tree: tree, added: added, context: context, keys: g.keys}, nil
+}
+
+// mergePath applies the public part of a path.
+func (g *Group) mergePath(step *transition, plan *commitPlan, sender Sender, path *updatePath) error {
+	step.sender = sender.Leaf
+	if sender.Type == SenderNewMemberCommit {
+		var err error
+		if step.base, step.sender, err = step.base.joinerSlot(g.limits); err != nil {
+			return err
+		}
+	}
+	if err := g.checkPathLeaf(step, plan, path.leaf); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidPath, err)
+	}
+	merged, err := step.base.mergePath(step.sender, path, step.added)
+	if err != nil {
+		return err
+	}
+	if err := merged.credentialTypesSupported(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidPath, err)
+	}
+	step.tree = merged
+	step.context.TreeHash = merged.treeHash()
+	return nil
+}
+
+// checkPathLeaf checks the committer's new leaf (Section 12.4.2).
+func (g *Group) checkPathLeaf(step *transition, plan *commitPlan, leaf *LeafNode) error {
+	if leaf.Source != LeafSourceCommit {
+		return fmt.Errorf("%w: leaf node source %d", ErrInvalidLeaf, leaf.Source)
+	}
+	if err := checkLeaf(g.suite, leaf, plan.extensions); err != nil {
+		return err
+	}
+	return leaf.verifySignature(g.suite, g.context.GroupID, step.sender)
+}
+
+// applySecrets computes what the key schedule takes in.
+func (g *Group) applySecrets(step *transition, plan *commitPlan, c *VerifiedCommit, in ApplyInput) error {
+	psks, err := lookupPSKs(plan.psks, in.PSKs)
+	if err != nil {
+		return err
+	}
+	for _, u := range plan.updates {
+		if u.index == g.self {
+			if step.keys, err = in.LeafKey.install(g, step.keys, u.leaf); err != nil {
+				return err
+			}
+		}
+	}
+	step.keys = step.base.keepKeys(g.self, step.keys)
+	step.commitSecret = make(secret, g.suite.nh)
+	if path := c.content.commit.path; path != nil {
+		keys, commitSecret, err := step.base.openPath(step.tree, step.sender, g.self, path, step.added, step.keys,
+			step.context.append(nil))
+		if err != nil {
+			return err
+		}
+		step.keys.erase()
+		step.keys, step.commitSecret = keys, commitSecret
+	}
+	step.initSecret = g.secrets.initSecret
+	if plan.externalInit != nil {
+		if g.secrets.external == nil {
+			return ErrErased
+		}
+		if step.initSecret, err = g.suite.openExternalInit(g.secrets.external, plan.externalInit); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidProposals, err)
+		}
+	}
+	step.psk = g.suite.pskSecret(plan.psks, psks)
+	return nil
+}
+
+// started is a new epoch whose confirmation tag is not compared yet.
+type started struct {
+	redactedValue
+	context      GroupContext
+	contextBytes []byte
+	joiner       secret
+	member       secret
+	secrets      *epochSecrets
+	roots        treeRoots
+	tag          []byte
+}
+
+// start runs the key schedule for content, which must be signed. The caller
+// erases joiner and member.
+func (g *Group) start(step *transition, content *authenticatedContent) *started {
+	s := g.suite
+	e := &started{context: step.context}
+	e.context.ConfirmedTranscriptHash = s.confirmedHash(g.interim, content)
+	e.contextBytes = e.context.append(nil)
+	e.joiner = s.joinerSecret(step.initSecret, step.commitSecret, e.contextBytes)
+	e.member = s.memberSecret(e.joiner, step.psk)
+	e.secrets, e.roots = s.deriveEpoch(s.epochSecret(e.member, e.contextBytes))
+	e.tag = s.confirmationTag(e.secrets.confirmation, e.context.ConfirmedTranscriptHash)
+	step.commitSecret.erase()
+	step.psk.erase()
+	return e
+}
+
+// child returns the group of a started epoch.
+func (g *Group) child(step *transition, e *started) *Group {
+	next := &Group{
+		suite: g.suite, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys,
+		context: e.context, contextBytes: e.contextBytes, tag: e.tag,
+		interim: g.suite.interimHash(e.context.ConfirmedTranscriptHash, e.tag), secrets: e.secrets,
+	}
+	next.context.Extensions = step.context.Extensions.Clone()
+	next.plant(e.roots)
+	return next
+}
+
+// finish compares the confirmation tag, the last check of all.
+func (g *Group) finish(step *transition, content *authenticatedContent) (*Group, error) {
+	e := g.start(step, content)
+	e.joiner.erase()
+	e.member.erase()
+	if !tagsEqual(e.tag, content.confirmationTag) {
+		return nil, ErrConfirmation
+	}
+	return g.child(step, e), nil
+}

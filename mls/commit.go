@@ -1,0 +1,160 @@
+package mls
+
+import (
+	"bytes"
+	"crypto"
+	"fmt"
+	"time"
+)
+
+// PathMode says when a commit gets an update path.
+type PathMode uint8
+
+// The path modes.
+const (
+	PathIfRequired PathMode = 0 // also if a LeafChange is given
+	PathAlways     PathMode = 1
+)
+
+// CommitConfig says what a commit contains.
+type CommitConfig struct {
+	References []*VerifiedProposal // come first, in this order
+	Proposals  []Proposal          // by value
+	Path       PathMode
+	Leaf       *LeafChange // nil keeps the leaf's content; else there is a path
+	PSKs       map[string][]byte
+	AppData    map[ComponentID][]byte // as in [ApplyInput]
+	Info       InfoConfig             // of the Welcome
+	Private    bool                   // as a PrivateMessage
+	AAD        []byte
+	Now        time.Time // zero: lifetimes of added KeyPackages are not checked
+	Parallel   Parallel
+}
+
+// Staged is a commit of our own that nobody has accepted yet. To discard it,
+// drop it.
+type Staged struct {
+	Message []byte // MLSMessage with the commit
+	Welcome []byte // MLSMessage with the Welcome; nil without new members
+	Next    *Group // the epoch if it is accepted
+}
+
+// Commit prepares the next epoch (RFC 9420, Section 12.4.1); g is as it was,
+// except that a private commit uses up a generation of the handshake ratchet.
+// The signer is that of the current leaf also when the commit replaces it.
+func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) {
+	if err := g.checkSigner(signer); err != nil {
+		return nil, err
+	}
+	if g.secrets.initSecret == nil || g.keys == nil {
+		return nil, ErrErased
+	}
+	list, encoded, err := g.commitList(cfg)
+	if err != nil {
+		return nil, err
+	}
+	sender := Sender{Type: SenderMember, Leaf: g.self}
+	plan, err := g.planCommit(list, sender, cfg.AppData, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	psks, err := lookupPSKs(plan.psks, cfg.PSKs)
+	if err != nil {
+		return nil, err
+	}
+	step, err := g.applyPlan(plan)
+	if err != nil {
+		return nil, err
+	}
+	step.sender, step.initSecret = g.self, g.secrets.initSecret
+	step.commitSecret = make(secret, g.suite.nh)
+	infoSigner := signer
+	var path *pathResult
+	var pathBytes []byte
+	if plan.pathRequired || cfg.Path == PathAlways || cfg.Leaf != nil {
+		if path, infoSigner, err = g.createPath(step, plan, signer, cfg); err != nil {
+			return nil, err
+		}
+		defer path.erase()
+		pathBytes = path.encoded
+	} else {
+		step.keys = step.base.keepKeys(g.self, g.keys)
+	}
+	step.psk = g.suite.pskSecret(plan.psks, psks)
+	content, err := g.newContent(signer, wireFormat(cfg.Private), ContentCommit, cfg.AAD,
+		appendCommit(nil, encoded, pathBytes))
+	if err != nil {
+		return nil, err
+	}
+	e := g.start(step, content)
+	defer e.joiner.erase()
+	defer e.member.erase()
+	content.confirm(e.tag)
+	staged := &Staged{Next: g.child(step, e)}
+	if len(plan.adds) > 0 {
+		if staged.Welcome, err = staged.Next.welcome(infoSigner, plan, step, e, path, cfg); err != nil {
+			return nil, err
+		}
+	}
+	staged.Message, err = g.frame(content, cfg.Private)
+	if err != nil {
+		return nil, err
+	}
+	if len(staged.Message) > maxMessageBytes || len(staged.Welcome) > maxMessageBytes {
+		return nil, fmt.Errorf("%w: message larger than %d bytes", ErrInvalidConfig, maxMessageBytes)
+	}
+	return staged, nil
+}
+
+// commitList returns the proposals with their senders and as they are encoded.
+func (g *Group) commitList(cfg CommitConfig) ([]ProposalFrom, []proposalOrRef, error) {
+	n := len(cfg.References) + len(cfg.Proposals)
+	if n > maxProposals {
+		return nil, nil, fmt.Errorf("%w: %d proposals", ErrInvalidConfig, n)
+	}
+	list, encoded := make([]ProposalFrom, 0, n), make([]proposalOrRef, 0, n)
+	for i, v := range cfg.References {
+		if !bytes.Equal(v.state, g.tag) {
+			return nil, nil, fmt.Errorf("%w: reference %d is of another epoch", ErrUnknownProposal, i)
+		}
+		list = append(list, ProposalFrom{Proposal: v.content.proposal, Sender: v.content.sender, ByReference: true})
+		encoded = append(encoded, proposalOrRef{ref: v.ref})
+	}
+	for _, p := range cfg.Proposals {
+		if err := encodable(p); err != nil {
+			return nil, nil, err
+		}
+		list = append(list, ProposalFrom{Proposal: p, Sender: Sender{Type: SenderMember, Leaf: g.self}})
+		encoded = append(encoded, proposalOrRef{proposal: p})
+	}
+	return list, encoded, nil
+}
+
+// createPath adds an update path to the step and returns it with the signer of
+// the new leaf.
+func (g *Group) createPath(step *transition, plan *commitPlan, signer crypto.Signer, cfg CommitConfig) (*pathResult, crypto.Signer, error) {
+	next, leafSigner := cfg.Leaf.apply(g.selfLeaf(), signer)
+	next.Source = LeafSourceCommit
+	newLeaf := func(encryptionKey, parentHash []byte) (*LeafNode, error) {
+		next.EncryptionKey, next.ParentHash = encryptionKey, parentHash
+		leaf, err := newLeafNode(g.suite, leafSigner, next, g.context.GroupID, g.self)
+		if err != nil {
+			return nil, err
+		}
+		return leaf, g.checkPathLeaf(step, plan, leaf)
+	}
+	context := func(treeHash []byte) []byte {
+		step.context.TreeHash = treeHash
+		return step.context.append(nil)
+	}
+	path, err := step.base.createPath(g.self, newLeaf, step.added, context, cfg.Parallel)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := path.tree.credentialTypesSupported(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	step.tree, step.keys, step.commitSecret = path.tree, path.keys, path.commitSecret
+	step.context.TreeHash = path.tree.treeHash()
+	return path, leafSigner, nil
+}

@@ -1,0 +1,156 @@
+package mls
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
+)
+
+// ExtensionType is the type of an extension (RFC 9420, Section 17.3).
+type ExtensionType uint16
+
+// The extension types this package knows.
+const (
+	ExtApplicationID        ExtensionType = 1
+	ExtRatchetTree          ExtensionType = 2
+	ExtRequiredCapabilities ExtensionType = 3
+	ExtExternalPub          ExtensionType = 4
+	ExtExternalSenders      ExtensionType = 5
+	ExtAppDataDictionary    ExtensionType = 6
+)
+
+// isDefault reports whether every client supports the type without listing it.
+func (t ExtensionType) isDefault() bool { return t >= ExtApplicationID && t <= ExtExternalSenders }
+
+// Extension is one extension of a KeyPackage, leaf node, GroupContext or
+// GroupInfo.
+type Extension struct {
+	Type ExtensionType
+	Data []byte
+}
+
+// Extensions is a list of extensions in wire order. A type occurs once.
+type Extensions []Extension
+
+// Find returns the data of the extension of type t. The result aliases the
+// list.
+func (e Extensions) Find(t ExtensionType) ([]byte, bool) {
+	for i := range e {
+		if e[i].Type == t {
+			return e[i].Data, true
+		}
+	}
+	return nil, false
+}
+
+// Clone returns a deep copy.
+func (e Extensions) Clone() Extensions {
+	if e == nil {
+		return nil
+	}
+	c := make(Extensions, len(e))
+	for i := range e {
+		c[i] = Extension{Type: e[i].Type, Data: bytes.Clone(e[i].Data)}
+	}
+	return c
+}
+
+// Equal reports whether both lists have the same encoding.
+func (e Extensions) Equal(o Extensions) bool {
+	if len(e) != len(o) {
+		return false
+	}
+	for i := range e {
+		if e[i].Type != o[i].Type || !bytes.Equal(e[i].Data, o[i].Data) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e Extensions) append(b []byte) []byte {
+	return wire.AppendVector(b, func(b []byte) []byte {
+		for i := range e {
+			b = binary.BigEndian.AppendUint16(b, uint16(e[i].Type))
+			b = wire.AppendOpaque(b, e[i].Data)
+		}
+		return b
+	})
+}
+
+// check holds a list made by the caller to the rules of decodeExtensions.
+func (e Extensions) check() error {
+	_, err := finishExtensions(wire.NewReader(e.append(nil)))
+	return err
+}
+
+func finishExtensions(r *wire.Reader) (Extensions, error) {
+	e := decodeExtensions(r)
+	return e, r.Finish()
+}
+
+// decodeExtensions reads a list whose data alias the input. Types occur once
+// (Section 13.4), and the data of known types must be well formed.
+func decodeExtensions(r *wire.Reader) Extensions {
+	list := r.Vector()
+	var e Extensions
+	for !list.Empty() {
+		t, data := ExtensionType(list.Uint16()), list.Opaque()
+		if list.Err() != nil {
+			return nil
+		}
+		if len(e) == maxExtensions {
+			r.Fail(fmt.Errorf("%w: more than %d extensions", ErrMalformed, maxExtensions))
+			return nil
+		}
+		if _, ok := e.Find(t); ok {
+			r.Fail(fmt.Errorf("%w: extension 0x%04x twice", ErrMalformed, uint16(t)))
+			return nil
+		}
+		if err := checkExtensionData(t, data); err != nil {
+			r.Fail(fmt.Errorf("extension 0x%04x: %w", uint16(t), err))
+			return nil
+		}
+		e = append(e, Extension{Type: t, Data: data})
+	}
+	return e
+}
+
+func checkExtensionData(t ExtensionType, data []byte) error {
+	if len(data) > maxExtensionBytes && t != ExtRatchetTree {
+		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(data))
+	}
+	r := wire.NewReader(data)
+	switch t {
+	case ExtApplicationID, ExtExternalPub, ExtRatchetTree:
+		r.Opaque() // the tree's nodes are checked when they are decoded
+	case ExtRequiredCapabilities:
+		_, err := DecodeRequiredCapabilities(data)
+		return err
+	case ExtExternalSenders:
+		decodeExternalSenders(r)
+	case ExtAppDataDictionary:
+		_, err := DecodeAppDataDictionary(data)
+		return err
+	default:
+		return nil
+	}
+	return r.Finish()
+}
+
+// externalSender may send proposals without being a member (Section 12.1.8.1).
+type externalSender struct {
+	signatureKey []byte
+	credential   Credential
+}
+
+func decodeExternalSenders(r *wire.Reader) []externalSender {
+	list := r.Vector()
+	var senders []externalSender
+	for !list.Empty() {
+		senders = append(senders, externalSender{signatureKey: list.Opaque(), credential: decodeCredential(list)})
+	}
+	return senders
+}

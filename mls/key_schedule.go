@@ -1,0 +1,105 @@
+package mls
+
+import (
+	"crypto/hpke"
+	"errors"
+	"fmt"
+)
+
+// epochSecrets are the secrets of one epoch that are not consumed by use
+// (RFC 9420, Section 8). An erased one is nil.
+type epochSecrets struct {
+	redactedValue
+	initSecret    secret // with what follows: what UseAdvance erases
+	membership    secret
+	external      secret
+	confirmation  secret
+	senderData    secret // UseMessages
+	exporter      secret // with what follows: UseExports
+	authenticator secret
+	resumption    secret
+}
+
+// all lists the secrets in the order in which they are saved.
+func (e *epochSecrets) all() []*secret {
+	return []*secret{&e.initSecret, &e.membership, &e.external, &e.confirmation, &e.senderData, &e.exporter,
+		&e.authenticator, &e.resumption}
+}
+
+// treeRoots are the secrets of an epoch that only start a tree.
+type treeRoots struct {
+	redactedValue
+	encryption secret // of the secret tree
+	components secret // of the exporter tree
+}
+
+// joinerSecret combines the previous epoch's init_secret with the commit.
+func (s *cipherSuite) joinerSecret(initSecret, commitSecret, context []byte) secret {
+	mixed := s.extract(initSecret, commitSecret)
+	defer clear(mixed)
+	return s.expandWithLabel(mixed, "joiner", context, s.nh)
+}
+
+// memberSecret is the value below the joiner secret in Figure 22: what the
+// Welcome's key and, bound to the GroupContext, the epoch derive from.
+func (s *cipherSuite) memberSecret(joiner, psk secret) secret { return s.extract(joiner, psk) }
+
+func (s *cipherSuite) welcomeSecret(member secret) secret { return s.deriveSecret(member, "welcome") }
+
+func (s *cipherSuite) epochSecret(member secret, context []byte) secret {
+	return s.expandWithLabel(member, "epoch", context, s.nh)
+}
+
+// deriveEpoch derives everything of an epoch and erases epochSecret.
+func (s *cipherSuite) deriveEpoch(epochSecret secret) (*epochSecrets, treeRoots) {
+	defer epochSecret.erase()
+	e := &epochSecrets{
+		initSecret:    s.deriveSecret(epochSecret, "init"),
+		membership:    s.deriveSecret(epochSecret, "membership"),
+		external:      s.deriveSecret(epochSecret, "external"),
+		confirmation:  s.deriveSecret(epochSecret, "confirm"),
+		senderData:    s.deriveSecret(epochSecret, "sender data"),
+		exporter:      s.deriveSecret(epochSecret, "exporter"),
+		authenticator: s.deriveSecret(epochSecret, "authentication"),
+		resumption:    s.deriveSecret(epochSecret, "resumption"),
+	}
+	return e, treeRoots{
+		encryption: s.deriveSecret(epochSecret, "encryption"),
+		components: s.deriveSecret(epochSecret, "application_export"),
+	}
+}
+
+// schedule derives an epoch from the joiner secret, which it erases unless a
+// Welcome still needs it.
+func (s *cipherSuite) schedule(joiner, psk secret, context []byte) (*epochSecrets, treeRoots) {
+	member := s.memberSecret(joiner, psk)
+	defer member.erase()
+	return s.deriveEpoch(s.epochSecret(member, context))
+}
+
+// export is MLS-Exporter (Section 8.5).
+func (s *cipherSuite) export(exporter secret, label string, context []byte, length int) []byte {
+	derived := s.deriveSecret(exporter, label)
+	defer clear(derived)
+	return s.expandWithLabel(derived, "exported", s.hash(context), length)
+}
+
+const externalInitLabel = "MLS 1.0 external init secret"
+
+// openExternalInit returns the init_secret that an external commit starts
+// from (Section 8.3).
+func (s *cipherSuite) openExternalInit(external secret, kemOutput []byte) (secret, error) {
+	k, err := s.kem.DeriveKeyPair(external)
+	if err != nil {
+		return nil, errors.New("mls: external key pair cannot be derived")
+	}
+	recipient, err := hpke.NewRecipient(kemOutput, k, s.kdf, s.hpke, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: external init", ErrMalformed)
+	}
+	init, err := recipient.Export(externalInitLabel, s.nh)
+	if err != nil {
+		return nil, fmt.Errorf("%w: external init", ErrMalformed)
+	}
+	return init, nil
+}

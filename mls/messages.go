@@ -1,0 +1,210 @@
+package mls
+
+import (
+	"crypto"
+	"fmt"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
+)
+
+// FrameConfig says how a proposal is framed.
+type FrameConfig struct {
+	Private bool // as a PrivateMessage
+	AAD     []byte
+}
+
+// newContent returns the signed content of a message of this member.
+func (g *Group) newContent(signer crypto.Signer, f WireFormat, t ContentType, aad, body []byte) (*authenticatedContent, error) {
+	c := &authenticatedContent{groupID: g.context.GroupID, epoch: g.context.Epoch, aad: aad, contentType: t,
+		sender: Sender{Type: SenderMember, Leaf: g.self}}
+	b := make([]byte, 0, len(c.groupID)+len(aad)+len(body)+128+2*maxNh)
+	b = appendMessageHeader(b, f)
+	b = appendContentHeader(b, c.groupID, c.epoch, c.sender, aad, t)
+	c.bodyStart = len(b)
+	b = append(b, body...)
+	c.contentEnd = len(b)
+	var err error
+	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, g.contextBytes); err != nil {
+		return nil, err
+	}
+	c.raw = wire.AppendOpaque(b, c.signature)
+	c.signatureEnd = len(c.raw)
+	return c, nil
+}
+
+// confirm appends the confirmation tag of a commit.
+func (c *authenticatedContent) confirm(tag []byte) {
+	c.confirmationTag = tag
+	c.raw = wire.AppendOpaque(c.raw, tag)
+}
+
+// frame returns a handshake message as an MLSMessage. A private one uses up a
+// generation of this member's handshake ratchet.
+func (g *Group) frame(c *authenticatedContent, private bool) ([]byte, error) {
+	if private {
+		sealed, err := g.seal(c)
+		return sealed.Message, err
+	}
+	if g.secrets.membership == nil {
+		return nil, ErrErased
+	}
+	tag := c.membershipTag(g.suite, g.secrets.membership, g.contextBytes)
+	return wire.AppendOpaque(c.raw[:len(c.raw):len(c.raw)], tag), nil
+}
+
+func wireFormat(private bool) WireFormat {
+	if private {
+		return WirePrivateMessage
+	}
+	return WirePublicMessage
+}
+
+// Propose returns an MLSMessage with a proposal of this member. To use it,
+// also the proposer passes it through [Group.Verify]; with Private set, which
+// cannot be read back, it is for others only.
+func (g *Group) Propose(signer crypto.Signer, p Proposal, cfg FrameConfig) ([]byte, error) {
+	if err := g.checkSigner(signer); err != nil {
+		return nil, err
+	}
+	if err := encodable(p); err != nil {
+		return nil, err
+	}
+	c, err := g.newContent(signer, wireFormat(cfg.Private), ContentProposal, cfg.AAD, appendProposal(nil, p))
+	if err != nil {
+		return nil, err
+	}
+	c.proposal = p
+	if err := checkProposer(wireFormat(cfg.Private), c); err != nil {
+		return nil, err
+	}
+	return g.frame(c, cfg.Private)
+}
+
+// Sealed is an encrypted message.
+type Sealed struct {
+	Message    []byte // MLSMessage
+	Generation uint32 // of the sender's ratchet
+}
+
+// Protect encrypts an application message. Save the ratchets before the
+// message leaves, else a crash would use its key again.
+func (g *Group) Protect(signer crypto.Signer, plaintext, aad []byte) (Sealed, error) {
+	if err := g.checkSigner(signer); err != nil {
+		return Sealed{}, err
+	}
+	body := wire.AppendOpaque(make([]byte, 0, len(plaintext)+4), plaintext)
+	c, err := g.newContent(signer, WirePrivateMessage, ContentApplication, aad, body)
+	if err != nil {
+		return Sealed{}, err
+	}
+	return g.seal(c)
+}
+
+// seal encrypts c with the next key of this member, which is then gone.
+func (g *Group) seal(c *authenticatedContent) (Sealed, error) {
+	if g.secrets.senderData == nil {
+		return Sealed{}, ErrErased
+	}
+	own, step, err := g.messages.sender(g.suite, g.self)
+	if err != nil {
+		return Sealed{}, err
+	}
+	ratchet := own.of(c.contentType)
+	generation := ratchet.next
+	key, err := ratchet.key(g.suite, generation, g.limits)
+	if err != nil {
+		g.messages.discard(own, step)
+		return Sealed{}, err
+	}
+	defer clear(key.key[:])
+	b, err := g.suite.sealContent(key, generation, g.secrets.senderData, c)
+	if err != nil {
+		g.messages.discard(own, step)
+		return Sealed{}, err
+	}
+	g.messages.keep(g.self, own, step)
+	ratchet.consume(g.suite, generation, g.limits)
+	return Sealed{Message: b, Generation: generation}, nil
+}
+
+// Received is a decrypted application message.
+type Received struct {
+	Sender     LeafIndex
+	Generation uint32
+	AAD        []byte
+	Plaintext  []byte
+	Leaf       *LeafNode // the sender's leaf in the message's epoch
+}
+
+// opened is a decrypted and verified message whose key is still there.
+type opened struct {
+	content    *authenticatedContent
+	generation uint32
+	leaf       *LeafNode
+	ratchets   *leafRatchets
+	step       *frontierStep
+}
+
+// Unprotect decrypts an application message of this epoch and uses up its
+// key. A message that fails in any way changes nothing. Errors: [ErrConsumed],
+// [ErrTooOld], [ErrTooFarAhead], [ErrAuthentication], [ErrOwnMessage],
+// [ErrWrongGroup], [ErrWrongEpoch], [ErrErased]; [ErrMalformed] for any other
+// kind of message.
+func (g *Group) Unprotect(m *Message) (Received, error) {
+	if m.private == nil || m.private.contentType != ContentApplication {
+		return Received{}, fmt.Errorf("%w: not an encrypted application message", ErrMalformed)
+	}
+	o, err := g.open(m.private)
+	if err != nil {
+		return Received{}, err
+	}
+	sender := o.content.sender.Leaf
+	g.messages.keep(sender, o.ratchets, o.step)
+	o.ratchets.application.consume(g.suite, o.generation, g.limits)
+	return Received{Sender: sender, Generation: o.generation, AAD: o.content.aad, Plaintext: o.content.application,
+		Leaf: o.leaf}, nil
+}
+
+// open decrypts p and checks its signature, without using up the key.
+func (g *Group) open(p *privateMessage) (opened, error) {
+	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
+		return opened{}, err
+	}
+	if g.secrets.senderData == nil {
+		return opened{}, ErrErased
+	}
+	sender, err := g.suite.openSenderData(g.secrets.senderData, p)
+	if err != nil {
+		return opened{}, err
+	}
+	leaf, ok := g.tree.leaf(sender.leaf)
+	if !ok {
+		return opened{}, fmt.Errorf("%w: no member at leaf %d", ErrAuthentication, sender.leaf)
+	}
+	if sender.leaf == g.self {
+		return opened{}, ErrOwnMessage
+	}
+	ratchets, step, err := g.messages.sender(g.suite, sender.leaf)
+	if err != nil {
+		return opened{}, err
+	}
+	o := opened{generation: sender.generation, leaf: leaf, ratchets: ratchets, step: step}
+	if o.content, err = g.openWith(ratchets, sender, leaf, p); err != nil {
+		g.messages.discard(ratchets, step)
+		return opened{}, err
+	}
+	return o, nil
+}
+
+func (g *Group) openWith(l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) (*authenticatedContent, error) {
+	key, err := l.of(p.contentType).key(g.suite, sender.generation, g.limits)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key.key[:])
+	c, err := g.suite.openContent(key, sender, p)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.verifySignature(g.suite, leaf.SignatureKey, g.contextBytes)
+}

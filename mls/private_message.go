@@ -1,0 +1,153 @@
+package mls
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
+)
+
+// privateMessage is a PrivateMessage (RFC 9420, Section 6.3). Its fields alias
+// the message.
+type privateMessage struct {
+	groupID     []byte
+	epoch       uint64
+	contentType ContentType
+	aad         []byte
+	senderData  []byte
+	ciphertext  []byte
+
+	senderAAD  []byte // SenderDataAAD
+	contentAAD []byte // PrivateContentAAD
+}
+
+func readPrivateMessage(raw []byte, r *wire.Reader) *privateMessage {
+	start := r.Offset()
+	p := &privateMessage{groupID: r.Opaque(), epoch: r.Uint64(), contentType: ContentType(r.Uint8())}
+	p.senderAAD = r.Since(start)
+	p.aad = r.Opaque()
+	p.contentAAD = r.Since(start)
+	p.senderData = r.Opaque()
+	p.ciphertext = r.Opaque()
+	if p.contentType < ContentApplication || p.contentType > ContentCommit {
+		r.Fail(fmt.Errorf("%w: content type %d", ErrMalformed, p.contentType))
+	}
+	return p
+}
+
+// senderData is the inner SenderData (Section 6.3.2).
+type senderData struct {
+	leaf       LeafIndex
+	generation uint32
+	guard      [4]byte
+}
+
+const senderDataLen = 12
+
+// senderKey derives the key that hides the sender from a sample of the
+// ciphertext.
+func (s *cipherSuite) senderKey(secret, ciphertext []byte) (k messageKey) {
+	sample := ciphertext[:min(len(ciphertext), s.nh)]
+	s.expandInto(k.key[:s.nk], secret, "key", sample)
+	s.expandInto(k.nonce[:s.nn], secret, "nonce", sample)
+	return k
+}
+
+// guardNonce applies the reuse guard (Section 6.3.1).
+func (k *messageKey) guardNonce(guard [4]byte) {
+	for i, c := range guard {
+		k.nonce[i] ^= c
+	}
+}
+
+func (s *cipherSuite) openSenderData(secret []byte, p *privateMessage) (senderData, error) {
+	k := s.senderKey(secret, p.ciphertext)
+	aead, err := s.newAEAD(k.key[:s.nk])
+	if err != nil {
+		return senderData{}, errOpen
+	}
+	var buf [senderDataLen]byte
+	b, err := aead.Open(buf[:0], k.nonce[:s.nn], p.senderData, p.senderAAD)
+	if err != nil || len(b) != senderDataLen {
+		return senderData{}, errOpen
+	}
+	return senderData{
+		leaf:       LeafIndex(binary.BigEndian.Uint32(b)),
+		generation: binary.BigEndian.Uint32(b[4:]),
+		guard:      [4]byte(b[8:]),
+	}, nil
+}
+
+// openContent decrypts p into an authenticatedContent. The signature is still
+// unchecked.
+func (s *cipherSuite) openContent(k messageKey, sender senderData, p *privateMessage) (*authenticatedContent, error) {
+	k.guardNonce(sender.guard)
+	aead, err := s.newAEAD(k.key[:s.nk])
+	if err != nil {
+		return nil, errOpen
+	}
+	// The plaintext is decrypted behind the header it is signed with.
+	raw := make([]byte, 0, len(p.groupID)+len(p.aad)+len(p.ciphertext)+32)
+	raw = appendMessageHeader(raw, WirePrivateMessage)
+	raw = appendContentHeader(raw, p.groupID, p.epoch, Sender{Type: SenderMember, Leaf: sender.leaf}, p.aad, p.contentType)
+	raw, err = aead.Open(raw, k.nonce[:s.nn], p.ciphertext, p.contentAAD)
+	if err != nil {
+		return nil, errOpen
+	}
+	r := wire.NewReader(raw)
+	r.Bytes(4)
+	c := readContent(raw, r)
+	if r.Err() == nil && len(bytes.TrimLeft(r.Rest(), "\x00")) != 0 {
+		r.Fail(fmt.Errorf("%w: padding is not zero", ErrMalformed))
+	}
+	return c, r.Err()
+}
+
+// sealContent encrypts c with the key of the given generation.
+func (s *cipherSuite) sealContent(k messageKey, generation uint32, senderSecret []byte, c *authenticatedContent) ([]byte, error) {
+	sender := senderData{leaf: c.sender.Leaf, generation: generation}
+	if _, err := rand.Read(sender.guard[:]); err != nil {
+		return nil, err
+	}
+	k.guardNonce(sender.guard)
+	aead, err := s.newAEAD(k.key[:s.nk])
+	if err != nil {
+		return nil, err
+	}
+	plaintext := c.raw[c.bodyStart:]
+	sealedLen := len(plaintext) + aead.Overhead()
+	b := make([]byte, 0, len(c.groupID)+len(c.aad)+sealedLen+80)
+	b = appendMessageHeader(b, WirePrivateMessage)
+	start := len(b)
+	b = wire.AppendOpaque(b, c.groupID)
+	b = binary.BigEndian.AppendUint64(b, c.epoch)
+	b = append(b, byte(c.contentType))
+	senderAAD := b[start:]
+	b = wire.AppendOpaque(b, c.aad)
+	contentAAD := b[start:]
+
+	// The sender data come first but are keyed by the ciphertext.
+	var room [senderDataLen + 16]byte
+	b = wire.AppendOpaque(b, room[:])
+	place := b[len(b)-len(room):]
+	b = wire.AppendVarint(b, sealedLen)
+	b = aead.Seal(b, k.nonce[:s.nn], plaintext, contentAAD)
+
+	return b, s.sealSenderData(place, senderSecret, sender, b[len(b)-sealedLen:], senderAAD)
+}
+
+func (s *cipherSuite) sealSenderData(dst, secret []byte, d senderData, ciphertext, aad []byte) error {
+	k := s.senderKey(secret, ciphertext)
+	aead, err := s.newAEAD(k.key[:s.nk])
+	if err != nil {
+		return err
+	}
+	var plain [senderDataLen]byte
+	binary.BigEndian.PutUint32(plain[:], uint32(d.leaf))
+	binary.BigEndian.PutUint32(plain[4:], d.generation)
+	copy(plain[8:], d.guard[:])
+	aead.Seal(dst[:0], k.nonce[:s.nn], plain[:], aad)
+	return nil
+}

@@ -1,0 +1,128 @@
+package mls
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
+)
+
+// treeHasher builds nodes with their tree hashes (RFC 9420, Section 7.8). It
+// keeps one buffer for the hash inputs of an operation and carves the hashes
+// from blocks, so that an epoch's hashes are one or two objects in memory.
+type treeHasher struct {
+	suite *cipherSuite
+	input []byte
+	block []byte
+}
+
+// hashBlock is the number of hashes in one block; the path of a group with a
+// thousand members has eleven.
+const hashBlock = 8
+
+func (h *treeHasher) sum() []byte {
+	nh := h.suite.nh
+	if len(h.block) < nh {
+		h.block = make([]byte, hashBlock*nh)
+	}
+	out := h.block[:nh:nh]
+	h.block = h.block[nh:]
+	h.sumInto(out)
+	return out
+}
+
+// sumInto hashes the input without allocating; all suites use SHA-2.
+func (h *treeHasher) sumInto(out []byte) {
+	switch h.suite.nh {
+	case sha256.Size:
+		digest := sha256.Sum256(h.input)
+		copy(out, digest[:])
+	case sha512.Size384:
+		digest := sha512.Sum384(h.input)
+		copy(out, digest[:])
+	default:
+		digest := sha512.Sum512(h.input)
+		copy(out, digest[:])
+	}
+}
+
+// Node types of TreeHashInput and of Node in a ratchet_tree extension.
+const (
+	nodeTypeLeaf   = 1
+	nodeTypeParent = 2
+)
+
+// setLeafInput makes TreeHashInput of a leaf; nil is a blank one.
+func (h *treeHasher) setLeafInput(base uint32, leaf *LeafNode) {
+	b := binary.BigEndian.AppendUint32(append(h.input[:0], nodeTypeLeaf), base)
+	if leaf == nil {
+		h.input = append(b, 0)
+		return
+	}
+	h.input = append(append(b, 1), leaf.encoded()...)
+}
+
+// setInnerInput makes TreeHashInput of an inner node.
+func (h *treeHasher) setInnerInput(parent *parentNode, left, right []byte) {
+	b := append(h.input[:0], nodeTypeParent)
+	if parent == nil {
+		b = append(b, 0)
+	} else {
+		b = parent.append(append(b, 1))
+	}
+	h.input = wire.AppendOpaque(wire.AppendOpaque(b, left), right)
+}
+
+func (p *parentNode) append(b []byte) []byte {
+	b = wire.AppendOpaque(b, p.encryptionKey)
+	b = wire.AppendOpaque(b, p.parentHash)
+	b = wire.AppendVarint(b, 4*len(p.unmerged))
+	for _, i := range p.unmerged {
+		b = binary.BigEndian.AppendUint32(b, uint32(i))
+	}
+	return b
+}
+
+// leafNode makes the node of a leaf; nil is a blank one.
+func (h *treeHasher) leafNode(base uint32, leaf *LeafNode) *treeNode {
+	if leaf == nil {
+		return h.blank(base, 0)
+	}
+	h.setLeafInput(base, leaf)
+	return &treeNode{leaf: leaf, hash: h.sum(), summary: leafSummary(base)}
+}
+
+// inner makes an inner node. Two blank halves under a blank parent become one
+// blank subtree.
+func (h *treeHasher) inner(base uint32, parent *parentNode, left, right *treeNode) *treeNode {
+	h.setInnerInput(parent, left.hash, right.hash)
+	hash, height := h.sum(), left.height+1
+	if parent == nil && left.isBlankSubtree() && right.isBlankSubtree() {
+		return &treeNode{hash: hash, height: height, summary: blankSummary(base)}
+	}
+	return &treeNode{left: left, right: right, parent: parent, hash: hash, height: height,
+		summary: innerSummary(left, right, parent)}
+}
+
+// blank makes a blank subtree. Its hash covers leaf indices, so it costs a
+// hash for every node in it; Add fills blank leaves from the left, which makes
+// that a constant per added member.
+func (h *treeHasher) blank(base uint32, height uint8) *treeNode {
+	var hash [maxNh]byte
+	h.blankHash(hash[:h.suite.nh], base, height)
+	return &treeNode{hash: append([]byte(nil), hash[:h.suite.nh]...), height: height, summary: blankSummary(base)}
+}
+
+func (h *treeHasher) blankHash(out []byte, base uint32, height uint8) {
+	if height == 0 {
+		h.setLeafInput(base, nil)
+	} else {
+		var left, right [maxNh]byte
+		nh := len(out)
+		h.blankHash(left[:nh], base, height-1)
+		h.blankHash(right[:nh], base+1<<(height-1), height-1)
+		h.setInnerInput(nil, left[:nh], right[:nh])
+	}
+	h.sumInto(out)
+}

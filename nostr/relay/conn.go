@@ -1,0 +1,224 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/marmotgo/marmot/nostr"
+)
+
+// state is how far a request has come on the present connection.
+type state int
+
+const (
+	unsent  state = iota
+	sent          // the relay has it
+	waiting       // for a login, then it is sent once more
+	refused       // by the relay: closed, until it is renewed
+)
+
+// publication is an event that waits for its OK.
+type publication struct {
+	id      nostr.ID
+	frame   []byte
+	state   state
+	retried bool
+	done    chan okAnswer // of capacity 1
+}
+
+type okAnswer struct {
+	ok     bool
+	reason string
+}
+
+// conn is one connection, present or not: what is wanted of the relay, and on
+// live what of it the relay has been told. run is its goroutine.
+type conn struct {
+	pool *Pool
+	key  key
+	more chan struct{} // one token: there is something to send or to do
+
+	mu     sync.Mutex // guards what follows
+	subs   []*Subscription
+	pubs   []*publication
+	greet  []*Subscription // made while connected: they have not heard so yet
+	live   *session        // nil while not connected
+	status RelayStatus
+}
+
+func newConn(p *Pool, k key) *conn {
+	return &conn{
+		pool:   p,
+		key:    k,
+		more:   make(chan struct{}, 1),
+		status: RelayStatus{URL: k.url, Purpose: k.purpose, Since: time.Now()},
+	}
+}
+
+// wake makes the connection look for work.
+func (c *conn) wake() {
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+}
+
+// run connects, and again after every loss, until nobody needs the connection.
+func (c *conn) run() {
+	wait := c.pool.cfg.BackoffMin
+	for !c.pool.retire(c) && c.pool.ctx.Err() == nil {
+		started := time.Now()
+		err := c.connect()
+		if c.pool.ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) > c.pool.cfg.BackoffMax {
+			wait = c.pool.cfg.BackoffMin
+		}
+		c.pool.cfg.Log.Debug("relay connection ended", "purpose", c.key.purpose, "wait", wait, "failed", err != nil)
+		if err != nil || !c.idle() {
+			c.pause(wait)
+			wait = min(2*wait, c.pool.cfg.BackoffMax)
+		}
+	}
+}
+
+func (c *conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.subs) == 0 && len(c.pubs) == 0
+}
+
+// pause waits about d; the jitter keeps many clients from coming back to a
+// restarted relay at one moment.
+func (c *conn) pause(d time.Duration) {
+	t := time.NewTimer(d*3/4 + rand.N(d/2+1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.pool.ctx.Done():
+	}
+}
+
+// connect dials and serves one connection to its end.
+func (c *conn) connect() error {
+	ctx, cancel := context.WithTimeout(c.pool.ctx, c.pool.cfg.DialTimeout)
+	ws, _, err := websocket.Dial(ctx, c.key.url, &websocket.DialOptions{HTTPClient: c.pool.cfg.HTTPClient})
+	cancel()
+	if err == nil {
+		ws.SetReadLimit(c.pool.cfg.MaxFrame)
+		err = c.serve(ws)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.status.Attempts++
+		c.status.LastError = err.Error()
+	}
+	return err
+}
+
+// begin makes ws the live connection, to which nothing has been said yet.
+func (c *conn) begin(ws *websocket.Conn) (*session, []*Subscription) {
+	s := &session{conn: c, ws: ws, requests: make(map[string]*Subscription)}
+	s.ctx, s.cancel = context.WithCancel(c.pool.ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live, c.greet = s, nil
+	c.status.Connected, c.status.Since, c.status.Attempts = true, time.Now(), 0
+	for _, sub := range c.subs {
+		sub.wire, sub.state, sub.retried = "", unsent, false
+	}
+	for _, pub := range c.pubs {
+		pub.state, pub.retried = unsent, false
+	}
+	return s, slices.Clone(c.subs)
+}
+
+// end forgets the live connection.
+func (c *conn) end() []*Subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live, c.greet = nil, nil
+	c.status.Connected, c.status.Authenticated, c.status.Since = false, false, time.Now()
+	return slices.Clone(c.subs)
+}
+
+// next returns the next frame to send, nil for none.
+func (c *conn) next(s *session) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(s.control) > 0 {
+		frame := s.control[0]
+		s.control = s.control[1:]
+		return frame
+	}
+	for _, sub := range c.subs {
+		if sub.state == unsent {
+			c.endRequest(sub)
+			s.counter++
+			sub.wire, sub.state = strconv.Itoa(s.counter), sent
+			s.requests[sub.wire] = sub
+			m := nostr.ClientMessage{Type: "REQ", SubID: sub.wire, Filters: sub.filters}
+			return m.AppendJSON(nil)
+		}
+	}
+	for _, pub := range c.pubs {
+		if pub.state == unsent {
+			pub.state = sent
+			return pub.frame
+		}
+	}
+	return nil
+}
+
+// endRequest queues the CLOSE of the subscription's last REQ, if the relay has
+// one. It is sent after the REQ that takes its place.
+func (c *conn) endRequest(sub *Subscription) {
+	if c.live == nil || c.live.requests[sub.wire] != sub {
+		return
+	}
+	delete(c.live.requests, sub.wire)
+	m := nostr.ClientMessage{Type: "CLOSE", SubID: sub.wire}
+	c.live.control = append(c.live.control, m.AppendJSON(nil))
+}
+
+func (c *conn) dropPublication(pub *publication) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pubs = slices.DeleteFunc(c.pubs, func(x *publication) bool { return x == pub })
+}
+
+// settle answers the publications that are, for good.
+func (c *conn) settle(a okAnswer, are func(*publication) bool) {
+	c.pubs = slices.DeleteFunc(c.pubs, func(pub *publication) bool {
+		if !are(pub) {
+			return false
+		}
+		pub.done <- a
+		return true
+	})
+}
+
+func (c *conn) report() RelayStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.status
+	st.Subscriptions, st.Publications = len(c.subs), len(c.pubs)
+	return st
+}
+
+func (c *conn) count(field *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*field++
+}
+
+func errText(format string, err error) error { return fmt.Errorf("relay: "+format+": %w", err) }

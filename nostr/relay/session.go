@@ -1,0 +1,239 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/marmotgo/marmot/nostr"
+)
+
+// session is one live connection. Its reader is the goroutine of its conn.
+type session struct {
+	conn   *conn
+	ws     *websocket.Conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	heard      atomic.Bool // a frame came since the last look
+	delivering atomic.Bool // the reader is in a subscriber's hands, not deaf
+
+	// Guarded by conn.mu.
+	counter  int                      // of REQs
+	requests map[string]*Subscription // by the id of their REQ
+	control  [][]byte                 // AUTH and CLOSE frames to send
+	auth     login
+}
+
+var errIdle = errors.New("relay: not used")
+
+// serve reads the connection until it ends. A nil error means it was not
+// needed any more.
+func (c *conn) serve(ws *websocket.Conn) error {
+	s, subs := c.begin(ws)
+	s.wg.Go(s.write)
+	s.wg.Go(s.keepAlive)
+	for _, sub := range subs {
+		s.give(sub, Delivery{Connected: true})
+	}
+	err := s.read()
+	s.cancel()
+	ws.CloseNow()
+	s.wg.Wait()
+	for _, sub := range c.end() {
+		sub.give(Delivery{Disconnected: true})
+	}
+	if errors.Is(context.Cause(s.ctx), errIdle) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) read() error {
+	for {
+		typ, frame, err := s.ws.Read(s.ctx)
+		if err != nil {
+			return errText("read", err)
+		}
+		s.heard.Store(true)
+		m, err := nostr.ParseRelayMessage(frame)
+		s.conn.count(&s.conn.status.Received)
+		if err != nil || typ != websocket.MessageText {
+			s.conn.count(&s.conn.status.Malformed)
+			continue
+		}
+		for _, sub := range s.takeGreet() {
+			s.give(sub, Delivery{Connected: true})
+		}
+		s.handle(&m)
+	}
+}
+
+func (s *session) takeGreet() []*Subscription {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	greet := s.conn.greet
+	s.conn.greet = nil
+	return greet
+}
+
+func (s *session) give(sub *Subscription, d Delivery) {
+	s.delivering.Store(true)
+	sub.give(d)
+	s.delivering.Store(false)
+}
+
+func (s *session) handle(m *nostr.RelayMessage) {
+	switch m.Type {
+	case "EVENT":
+		s.handleEvent(m)
+	case "EOSE":
+		if sub, _ := s.request(m.SubID); sub != nil {
+			s.give(sub, Delivery{EOSE: true})
+		}
+	case "CLOSED":
+		s.handleClosed(m)
+	case "OK":
+		s.handleOK(m)
+	case "AUTH":
+		s.handleChallenge(m.Text)
+	case "NOTICE":
+		s.conn.count(&s.conn.status.Notices)
+	}
+}
+
+// request returns the subscription whose last REQ had this id.
+func (s *session) request(id string) (*Subscription, []nostr.Filter) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	sub := s.requests[id]
+	if sub == nil {
+		return nil, nil
+	}
+	return sub, sub.filters
+}
+
+func (s *session) handleEvent(m *nostr.RelayMessage) {
+	sub, filters := s.request(m.SubID)
+	if sub == nil {
+		return // of a request that has ended
+	}
+	if !asks(filters, m.Event) {
+		s.conn.count(&s.conn.status.Unmatched)
+		return
+	}
+	s.give(sub, Delivery{Event: m.Event})
+}
+
+func (s *session) handleClosed(m *nostr.RelayMessage) {
+	c := s.conn
+	c.mu.Lock()
+	sub := s.requests[m.SubID]
+	if sub == nil {
+		c.mu.Unlock()
+		return
+	}
+	delete(s.requests, m.SubID)
+	if wantsLogin(m.Text) && !sub.retried && s.login() {
+		sub.state, sub.retried = waiting, true
+		c.mu.Unlock()
+		return
+	}
+	if sub.state == sent { // and not about to be renewed
+		sub.state = refused
+	}
+	c.mu.Unlock()
+	reason := m.Text
+	if reason == "" {
+		reason = "error: closed without a reason"
+	}
+	s.give(sub, Delivery{Closed: reason})
+}
+
+func (s *session) handleOK(m *nostr.RelayMessage) {
+	c := s.conn
+	c.mu.Lock()
+	refusedSubs := s.loginAnswered(m)
+	if !m.OK && wantsLogin(m.Text) {
+		for _, pub := range c.pubs {
+			if pub.id == m.ID && pub.state == sent && !pub.retried && s.login() {
+				pub.state, pub.retried = waiting, true
+			}
+		}
+	}
+	c.settle(okAnswer{m.OK, m.Text}, func(pub *publication) bool { return pub.id == m.ID && pub.state == sent })
+	c.mu.Unlock()
+	c.wake() // a login may have set something free
+	for _, sub := range refusedSubs {
+		s.give(sub, Delivery{Closed: m.Text})
+	}
+}
+
+// write sends what is wanted, until the connection ends.
+func (s *session) write() {
+	defer s.ws.CloseNow()
+	for {
+		frame := s.conn.next(s)
+		if frame == nil {
+			select {
+			case <-s.conn.more:
+				continue
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.conn.pool.cfg.WriteTimeout)
+		err := s.ws.Write(ctx, websocket.MessageText, frame)
+		cancel()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// keepAlive ends a connection that does not answer a ping, and one that has
+// not been used for a while.
+func (s *session) keepAlive() {
+	cfg := &s.conn.pool.cfg
+	defer s.ws.CloseNow()
+	tick := time.NewTicker(min(cfg.PingInterval, cfg.IdleTimeout))
+	defer tick.Stop()
+	var idleSince, quietSince time.Time
+	for {
+		var now time.Time
+		select {
+		case now = <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		if !s.conn.idle() {
+			idleSince = time.Time{}
+		} else if idleSince.IsZero() {
+			idleSince = now
+		} else if now.Sub(idleSince) >= cfg.IdleTimeout {
+			return
+		}
+		if s.heard.Swap(false) || s.delivering.Load() || quietSince.IsZero() {
+			quietSince = now
+		} else if now.Sub(quietSince) >= cfg.PingInterval {
+			quietSince = now
+			if !s.ping() {
+				return
+			}
+		}
+	}
+}
+
+func (s *session) ping() bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.conn.pool.cfg.WriteTimeout)
+	defer cancel()
+	return s.ws.Ping(ctx) == nil || s.delivering.Load()
+}
+
+func wantsLogin(reason string) bool { return strings.HasPrefix(reason, "auth-required:") }

@@ -1,0 +1,35 @@
+package marmot
+
+import (
+	"iter"
+
+	"github.com/marmotgo/marmot/group"
+)
+
+// Store keeps what one account must not lose. Package store has one over
+// encrypted SQLite. Its methods may be called from several goroutines.
+type Store interface {
+	// Get returns a value, or nil without an error if there is none.
+	Get(key string) ([]byte, error)
+	// Range yields the records whose keys start with prefix, ascending.
+	Range(prefix string) iter.Seq2[group.Record, error]
+	// Write stores records and appends entries to the log, durably and all at
+	// once, or not at all. A record without a value deletes its key. An entry
+	// whose key is in the log already is left out.
+	Write(records, entries []group.Record) error
+	// Entries returns up to limit log entries after a cursor, in order.
+	Entries(after uint64, limit int) (cursors []uint64, values [][]byte, err error)
+	Close() error
+}
+
+// Keys of an account's records.
+const (
+	keyAccount    = "account"
+	keyGroups     = "group/"      // + MLS group id in hex + "/" + the group's own key
+	keyPackages   = "keypackage/" // + reference in hex
+	keyOwn        = "own/"        // + id of an event of the account that relays should have
+	keyInvitation = "invitation/" // + MLS group id in hex
+	keySeen       = "seen/"       // + id of a gift wrap that was dealt with
+	keySync       = "sync/"       // + feed: up to when it is synchronized
+	keyAck        = "ack/"        // + subscriber: cursor it acknowledged
+)
