@@ -54,7 +54,7 @@ func (g *Group) choose(base uint64) *node {
 func (g *Group) commonStart(base uint64) uint64 {
 	start := g.tip.epoch
 	for _, in := range g.inputs {
-		if in.Kind != kindCommit || in.Disposition != deferred || g.nodes[in.State].isPending() {
+		if in.Kind != kindCommit || in.Disposition != deferred || g.nodes[in.State].private() {
 			continue
 		}
 		if in.Epoch < start && in.Epoch+maxRewind >= base {
@@ -67,7 +67,8 @@ func (g *Group) commonStart(base uint64) uint64 {
 	return start
 }
 
-func (n *node) isPending() bool { return n != nil && n.pending }
+// private reports whether only we know of a commit, as far as we know.
+func (n *node) private() bool { return n != nil && (n.pending || n.abandoned) }
 
 // oldestCanonical is the epoch of the first canonical state still usable.
 func (g *Group) oldestCanonical() uint64 {
@@ -79,10 +80,10 @@ func (g *Group) oldestCanonical() uint64 {
 }
 
 // leavesBelow appends the ends of all paths below n, n itself left out. A
-// pending commit of our own is no candidate.
+// pending or abandoned commit of our own is no candidate.
 func leavesBelow(n *node, out []*node) []*node {
 	for _, c := range n.children {
-		if c.pending || c.erased {
+		if c.pending || c.abandoned || c.erased {
 			continue
 		}
 		before := len(out)

@@ -47,7 +47,7 @@ type Group struct {
 	raw    map[nostr.ID]*rawEvent
 	out    map[nostr.ID]*outbound
 	asks   map[string]*ask
-	queue  []*intent // in order
+	queue  []*intent                     // in order
 	keys   map[string]ed25519.PrivateKey // own signature keys by public key
 	meta   meta
 	saved  []byte // the meta record as stored
@@ -97,7 +97,7 @@ func (g *Group) Status() Status {
 		s.Members = g.meta.Last.Members
 	}
 	for _, n := range g.nodes {
-		if len(n.children) == 0 && !n.leadsTo(g.tip) && !n.pending {
+		if len(n.children) == 0 && !n.leadsTo(g.tip) && !n.private() {
 			s.Branches++
 		}
 	}

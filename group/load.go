@@ -155,7 +155,7 @@ func (l *loader) build() error {
 func (l *loader) restore(id stateID, stored *storedNode) error {
 	n := &node{
 		id: id, epoch: stored.Epoch, commit: stored.Commit, removed: stored.Removed,
-		pending: stored.Pending, full: stored.Full, erased: stored.Erased,
+		pending: stored.Pending, abandoned: stored.Abandoned, full: stored.Full, erased: stored.Erased,
 	}
 	parent := l.g.nodes[stored.Parent]
 	if stored.State != nil {

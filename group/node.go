@@ -30,10 +30,13 @@ type node struct {
 	settings *wire.Settings
 	removed  bool // the commit removes this member: nothing follows here
 	pending  bool // own commit that no relay accepted yet
-	full     bool // stored as a whole state, not as a delta
-	erased   bool // secrets are gone; only the public part is kept, on disk
-	state    *mls.Group
-	key      *wire.EventKey
+	// abandoned is an own commit that every relay refused. It is kept apart in
+	// case a relay lied and the others have seen it.
+	abandoned bool
+	full      bool // stored as a whole state, not as a delta
+	erased    bool // secrets are gone; only the public part is kept, on disk
+	state     *mls.Group
+	key       *wire.EventKey
 	// proposals are the standalone ones that verified against this state.
 	proposals mls.ProposalSet
 }

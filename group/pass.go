@@ -32,7 +32,7 @@ func (p *pass) due(now time.Time) bool {
 // has judged it.
 func (g *Group) unresolved(in *retained) bool {
 	n := g.nodes[in.State]
-	return in.Kind == kindCommit && in.Disposition == deferred && n != nil && !n.pending && !in.Judged
+	return in.Kind == kindCommit && in.Disposition == deferred && n != nil && !n.private() && !in.Judged
 }
 
 // offer opens a pass for input that no pass has judged, or prolongs the quiet
@@ -83,7 +83,7 @@ func (s *step) witness(in *retained, n *node) {
 // contested reports whether an eligible branch competes with the canonical one.
 func (g *Group) contested() bool {
 	for _, n := range g.nodes {
-		if len(n.children) > 0 || n.pending || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
+		if len(n.children) > 0 || n.private() || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
 			continue
 		}
 		if f := n.fork(g.tip); f != nil && !g.expired(f.epoch) {

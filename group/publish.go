@@ -9,7 +9,6 @@ import (
 
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
-	"github.com/marmotgo/marmot/wire"
 )
 
 type outKind string
@@ -220,15 +219,13 @@ func welcomeRef(ref string, to nostr.PubKey) string {
 	return ref + "/" + to.String()
 }
 
-// giveUp ends an obligation that every relay refused: nobody can have seen
-// the event, so the state before it stands.
+// giveUp ends an obligation that every relay refused: the state before it
+// stands, unless the event turns up after all.
 func (s *step) giveUp(o *outbound) {
 	s.dropOut(o.id)
 	if n := s.g.nodes[o.Commit]; o.Kind == outCommit && n != nil && n.pending {
-		if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
-			s.dropInput(in)
-		}
-		s.forget(n)
+		n.pending, n.abandoned = false, true
+		s.rewriteNode(n)
 		s.changed = true
 	}
 	if o.Ref != "" {

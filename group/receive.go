@@ -127,6 +127,7 @@ func (s *step) ingest(b []byte) Outcome {
 	id := wire.MessageIDOf(b)
 	if known := g.inputs[id]; known != nil {
 		if known.Own {
+			s.revive(known)
 			return outcome(OwnEcho, nil)
 		}
 		return outcome(Duplicate, nil)
@@ -154,6 +155,19 @@ func (s *step) ingest(b []byte) Outcome {
 	}
 	s.putInput(in)
 	return outcome(in.Category, err)
+}
+
+// revive makes an abandoned commit a candidate: its bytes came back from a
+// relay, so others have seen what every relay refused.
+func (s *step) revive(in *retained) {
+	n := s.g.nodes[in.State]
+	if in.Kind != kindCommit || n == nil || !n.abandoned {
+		return
+	}
+	n.abandoned, in.Judged = false, false
+	s.rewriteNode(n)
+	s.putInput(in)
+	s.changed = true
 }
 
 func (g *Group) nextSeq() uint64 {

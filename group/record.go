@@ -50,8 +50,8 @@ const (
 type retained struct {
 	ID          wire.MessageID `json:"id"`
 	Kind        inputKind      `json:"kind"`
-	Epoch       uint64         `json:"epoch"` // source epoch
-	Seq         uint64         `json:"seq"`   // order of arrival; for display only
+	Epoch       uint64         `json:"epoch"`           // source epoch
+	Seq         uint64         `json:"seq"`             // order of arrival; for display only
 	Bytes       []byte         `json:"bytes,omitempty"` // gone once opened or applied
 	Own         bool           `json:"own,omitempty"`
 	Disposition disposition    `json:"disposition"`
@@ -87,14 +87,15 @@ type rawEvent struct {
 
 // storedNode is the public record of a state.
 type storedNode struct {
-	Parent  stateID     `json:"parent,omitzero"`
-	Epoch   uint64      `json:"epoch"`
-	Commit  *commitInfo `json:"commit,omitempty"`
-	Removed bool        `json:"removed,omitempty"`
-	Pending bool        `json:"pending,omitempty"`
-	Full    bool        `json:"full,omitempty"`
-	Erased  bool        `json:"erased,omitempty"`
-	State   []byte      `json:"state,omitempty"` // whole, or a delta against Parent
+	Parent    stateID     `json:"parent,omitzero"`
+	Epoch     uint64      `json:"epoch"`
+	Commit    *commitInfo `json:"commit,omitempty"`
+	Removed   bool        `json:"removed,omitempty"`
+	Pending   bool        `json:"pending,omitempty"`
+	Abandoned bool        `json:"abandoned,omitempty"`
+	Full      bool        `json:"full,omitempty"`
+	Erased    bool        `json:"erased,omitempty"`
+	State     []byte      `json:"state,omitempty"` // whole, or a delta against Parent
 }
 
 // MarshalText writes the id as hex.
@@ -147,7 +148,7 @@ func (s *step) putSignatureKey(key ed25519.PrivateKey) {
 
 // putNode stores a new state: public part, secrets and ratchets.
 func (s *step) putNode(n *node) error {
-	stored := storedNode{Epoch: n.epoch, Commit: n.commit, Removed: n.removed, Pending: n.pending, Full: n.full, Erased: n.erased}
+	stored := storedNode{Epoch: n.epoch, Commit: n.commit, Removed: n.removed, Pending: n.pending, Abandoned: n.abandoned, Full: n.full, Erased: n.erased}
 	if n.parent != nil {
 		stored.Parent = n.parent.id
 	}

@@ -257,9 +257,9 @@ type EffectKind string
 // The effects. Those of a commit carry its digest and are withdrawn together
 // by an EffectSuperseded with the same digest.
 const (
-	EffectJoined      EffectKind = "joined"        // this member joined; Subject is the inviter
-	EffectEpoch       EffectKind = "epoch"         // the group advanced
-	EffectAdded       EffectKind = "member_added"  // Subject
+	EffectJoined      EffectKind = "joined"       // this member joined; Subject is the inviter
+	EffectEpoch       EffectKind = "epoch"        // the group advanced
+	EffectAdded       EffectKind = "member_added" // Subject
 	EffectRemoved     EffectKind = "member_removed"
 	EffectLeft        EffectKind = "member_left" // removed on its own request
 	EffectAdminAdded  EffectKind = "admin_added"
@@ -292,7 +292,7 @@ type Effect struct {
 	Text    string         `json:"text,omitempty"`
 	Ref     string         `json:"ref,omitempty"`
 	Own     bool           `json:"own,omitempty"`
-	Leaf    uint32         `json:"leaf,omitempty"` // sender's leaf index
+	Leaf    uint32         `json:"leaf,omitempty"`    // sender's leaf index
 	Payload []byte         `json:"payload,omitempty"` // inner event JSON
 	Turn    int            `json:"turn,omitempty"`    // above 1: valid again after it was withdrawn
 }

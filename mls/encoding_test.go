@@ -162,12 +162,17 @@ func TestVectorsMessages(t *testing.T) {
 		same(t, "commit", reencodeCommit(c, v.Commit), v.Commit)
 		secrets := must(decodeGroupSecrets(v.GroupSecrets))(t)
 		same(t, "group secrets", secrets.append(nil), v.GroupSecrets)
-		s := must(suiteOf(X25519_AES128GCM_SHA256_Ed25519))(t)
-		tree, err := decodeTree(s, v.RatchetTree, Limits{})
-		if err != nil {
-			t.Fatalf("entry %d: tree: %v", i, err)
+		// The file does not say of which suite the tree is.
+		read := false
+		for _, s := range suites {
+			if tree, err := decodeTree(s, v.RatchetTree, Limits{}); err == nil {
+				same(t, "tree", tree.appendTree(nil), v.RatchetTree)
+				read = true
+			}
 		}
-		same(t, "tree", tree.appendTree(nil), v.RatchetTree)
+		if !read {
+			t.Fatalf("entry %d: tree refused", i)
+		}
 	}
 	if len(list) != 300 {
 		t.Fatalf("%d entries ran, want 300", len(list))

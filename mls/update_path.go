@@ -264,16 +264,28 @@ func (r *pathResult) erase() {
 	}
 }
 
+// eraseAll overwrites every secret of a path that did not come about.
+func (r *pathResult) eraseAll() {
+	r.erase()
+	r.keys.erase()
+	clear(r.commitSecret)
+}
+
 // createPath makes a path for the member at leaf self with new keys on all its
 // nodes (Section 7.5). t is the tree after the commit's proposals and exclude,
 // ascending, the leaves they added. newLeaf signs the leaf; groupContext
 // returns the encoded context that the path secrets are encrypted in.
 func (t *ratchetTree) createPath(self LeafIndex, newLeaf func(encryptionKey, parentHash []byte) (*LeafNode, error), exclude []LeafIndex,
-	groupContext func(treeHash []byte) []byte, par Parallel) (*pathResult, error) {
+	groupContext func(treeHash []byte) []byte, par Parallel) (_ *pathResult, err error) {
 	if uint32(self) >= t.leafWidth() {
 		return nil, fmt.Errorf("%w: leaf %d is beyond the tree", ErrInvalidPath, self)
 	}
 	r := &pathResult{self: self, steps: t.filteredPath(self)}
+	defer func() {
+		if err != nil {
+			r.eraseAll()
+		}
+	}()
 	publicKeys, err := r.drawSecrets(t, par)
 	if err != nil {
 		return nil, err
@@ -291,7 +303,10 @@ func (t *ratchetTree) createPath(self LeafIndex, newLeaf func(encryptionKey, par
 		return nil, fmt.Errorf("%w: signature key of another member", ErrInvalidLeaf)
 	}
 	r.tree = t.changed([]leafChange{{index: self, leaf: r.leaf}}, parents)
-	return r, r.seal(t, publicKeys, exclude, groupContext(r.tree.treeHash()), par)
+	if err = r.seal(t, publicKeys, exclude, groupContext(r.tree.treeHash()), par); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // drawSecrets draws the path secrets and derives all keys from them.

@@ -76,7 +76,5 @@ func signerOf(t testing.TB, s *cipherSuite, priv []byte) crypto.Signer {
 	if s.curve == nil {
 		return ed25519.NewKeyFromSeed(priv[:ed25519.SeedSize])
 	}
-	size := (s.curve.Params().BitSize + 7) / 8
-	padded := append(make([]byte, max(0, size-len(priv))), priv...)
-	return must(ecdsa.ParseRawPrivateKey(s.curve, padded))(t)
+	return must(ecdsa.ParseRawPrivateKey(s.curve, padKey(s, priv)))(t)
 }

@@ -40,17 +40,17 @@ func (s *session) handleChallenge(challenge string) {
 	}
 }
 
-// login starts a login, or joins the one under way, and reports whether there
-// is one to wait for. It holds conn.mu.
+// login starts a login for what is waiting, or joins the one under way. It
+// reports false when there can be none. It holds conn.mu.
 func (s *session) login() bool {
 	switch s.auth.state {
 	case loginFailed:
 		return false
 	case loginNone, loginWanted:
 	case loginDone:
-		// Logged in between the refused request and now, so that is worth a try
-		// at once.
+		// Refused before, or the relay forgot: one more try, at once.
 		s.release()
+		s.conn.wake()
 		return true
 	default:
 		return true
@@ -89,11 +89,12 @@ func (s *session) answer(challenge string) {
 		c.wake()
 		return
 	}
+	told := s.loginFails("auth-required: no login")
 	c.mu.Unlock()
 	c.pool.cfg.Log.Debug("relay login was not signed", "purpose", c.key.purpose)
-	// Not here: the subscriptions are told by the reader. Without a login the
-	// connection is of no use to them, so it ends and is tried again later.
-	s.ws.CloseNow()
+	for _, sub := range told {
+		s.give(sub, Delivery{Closed: "auth-required: no login"})
+	}
 }
 
 // loginAnswered takes the OK of the auth event: what waited is sent again, or
@@ -108,6 +109,11 @@ func (s *session) loginAnswered(m *nostr.RelayMessage) (refusedSubs []*Subscript
 		s.release()
 		return nil
 	}
+	return s.loginFails(m.Text)
+}
+
+// loginFails refuses what waited for the login.
+func (s *session) loginFails(reason string) (refusedSubs []*Subscription) {
 	s.auth.state = loginFailed
 	for _, sub := range s.conn.subs {
 		if sub.state == waiting {
@@ -115,7 +121,7 @@ func (s *session) loginAnswered(m *nostr.RelayMessage) (refusedSubs []*Subscript
 			refusedSubs = append(refusedSubs, sub)
 		}
 	}
-	s.conn.settle(okAnswer{reason: m.Text}, func(pub *publication) bool { return pub.state == waiting })
+	s.conn.settle(okAnswer{reason: reason}, func(pub *publication) bool { return pub.state == waiting })
 	return refusedSubs
 }
 

@@ -2,7 +2,7 @@ package relay
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -82,8 +82,8 @@ func (c *conn) run() {
 		if time.Since(started) > c.pool.cfg.BackoffMax {
 			wait = c.pool.cfg.BackoffMin
 		}
-		c.pool.cfg.Log.Debug("relay connection ended", "purpose", c.key.purpose, "wait", wait, "failed", err != nil)
-		if err != nil || !c.idle() {
+		if !c.idle() {
+			c.pool.cfg.Log.Debug("relay connection ended", "purpose", c.key.purpose, "wait", wait, "err", errKind(err))
 			c.pause(wait)
 			wait = min(2*wait, c.pool.cfg.BackoffMax)
 		}
@@ -118,11 +118,20 @@ func (c *conn) connect() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
-		c.status.Attempts++
-		c.status.LastError = err.Error()
-	}
+	c.status.Attempts++
+	c.status.LastError = err.Error()
 	return err
+}
+
+// errKind is an error for the log: the full text would name the relay.
+func errKind(err error) string {
+	if code := websocket.CloseStatus(err); code != -1 {
+		return code.String()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "connection failed"
 }
 
 // begin makes ws the live connection, to which nothing has been said yet.
@@ -220,5 +229,3 @@ func (c *conn) count(field *int) {
 	defer c.mu.Unlock()
 	*field++
 }
-
-func errText(format string, err error) error { return fmt.Errorf("relay: "+format+": %w", err) }

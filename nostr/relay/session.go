@@ -2,7 +2,8 @@ package relay
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type session struct {
 	wg     sync.WaitGroup
 
 	heard      atomic.Bool // a frame came since the last look
+	deliver    sync.Mutex
 	delivering atomic.Bool // the reader is in a subscriber's hands, not deaf
 
 	// Guarded by conn.mu.
@@ -31,10 +33,7 @@ type session struct {
 	auth     login
 }
 
-var errIdle = errors.New("relay: not used")
-
-// serve reads the connection until it ends. A nil error means it was not
-// needed any more.
+// serve reads the connection until it ends.
 func (c *conn) serve(ws *websocket.Conn) error {
 	s, subs := c.begin(ws)
 	s.wg.Go(s.write)
@@ -49,9 +48,6 @@ func (c *conn) serve(ws *websocket.Conn) error {
 	for _, sub := range c.end() {
 		sub.give(Delivery{Disconnected: true})
 	}
-	if errors.Is(context.Cause(s.ctx), errIdle) {
-		return nil
-	}
 	return err
 }
 
@@ -59,7 +55,7 @@ func (s *session) read() error {
 	for {
 		typ, frame, err := s.ws.Read(s.ctx)
 		if err != nil {
-			return errText("read", err)
+			return fmt.Errorf("relay: read: %w", err)
 		}
 		s.heard.Store(true)
 		m, err := nostr.ParseRelayMessage(frame)
@@ -83,7 +79,10 @@ func (s *session) takeGreet() []*Subscription {
 	return greet
 }
 
+// give is called by the reader, and by a login that failed: one at a time.
 func (s *session) give(sub *Subscription, d Delivery) {
+	s.deliver.Lock()
+	defer s.deliver.Unlock()
 	s.delivering.Store(true)
 	sub.give(d)
 	s.delivering.Store(false)
@@ -140,12 +139,17 @@ func (s *session) handleClosed(m *nostr.RelayMessage) {
 		return
 	}
 	delete(s.requests, m.SubID)
-	if wantsLogin(m.Text) && !sub.retried && s.login() {
-		sub.state, sub.retried = waiting, true
+	if sub.state != sent { // about to be renewed
 		c.mu.Unlock()
 		return
 	}
-	if sub.state == sent { // and not about to be renewed
+	sub.state = refused
+	if wantsLogin(m.Text) && !sub.retried {
+		sub.state, sub.retried = waiting, true
+		if s.login() {
+			c.mu.Unlock()
+			return
+		}
 		sub.state = refused
 	}
 	c.mu.Unlock()
@@ -161,13 +165,22 @@ func (s *session) handleOK(m *nostr.RelayMessage) {
 	c.mu.Lock()
 	refusedSubs := s.loginAnswered(m)
 	if !m.OK && wantsLogin(m.Text) {
+		var asked []*publication
 		for _, pub := range c.pubs {
-			if pub.id == m.ID && pub.state == sent && !pub.retried && s.login() {
+			if pub.id == m.ID && pub.state == sent && !pub.retried {
 				pub.state, pub.retried = waiting, true
+				asked = append(asked, pub)
+			}
+		}
+		if len(asked) > 0 && !s.login() {
+			for _, pub := range asked {
+				pub.state = sent // and so settled now
 			}
 		}
 	}
-	c.settle(okAnswer{m.OK, m.Text}, func(pub *publication) bool { return pub.id == m.ID && pub.state == sent })
+	c.settle(okAnswer{m.OK, m.Text}, func(pub *publication) bool {
+		return pub.id == m.ID && pub.state == sent
+	})
 	c.mu.Unlock()
 	c.wake() // a login may have set something free
 	for _, sub := range refusedSubs {

@@ -41,7 +41,7 @@ type Subscription struct {
 //
 // After Closed the relay sends nothing more until the connection is renewed or
 // [Subscription.Update] is called. A URL that is not valid, or a closed pool,
-// gives one Closed and a subscription that is dead.
+// gives one Closed before Subscribe returns, and a subscription that is dead.
 func (p *Pool) Subscribe(purpose Purpose, url string, filters []nostr.Filter, deliver func(Delivery)) *Subscription {
 	s := &Subscription{url: url, filters: slices.Clone(filters), deliver: deliver}
 	err := p.use(purpose, url, func(c *conn) {
