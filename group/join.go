@@ -42,14 +42,7 @@ func Preview(cfg JoinConfig) (Invitation, error) {
 		return Invitation{}, err
 	}
 	defer n.wipe()
-	i := Invitation{
-		GroupID: n.state.ID(), Inviter: cfg.Welcome.Author, Members: n.members(), Admins: n.settings.Admins,
-		Relays: n.settings.Routing.Relays, Epoch: n.state.Epoch(),
-	}
-	if p := n.settings.Profile; p != nil {
-		i.Name, i.Description = p.Name, p.Description
-	}
-	return i, nil
+	return n.invitation(cfg.Welcome.Author), nil
 }
 
 // Join accepts an invitation. All checks come first: an error wraps
@@ -69,7 +62,7 @@ func Join(now time.Time, cfg JoinConfig) (*Group, Output, error) {
 	if n.settings.Profile != nil {
 		name = n.settings.Profile.Name
 	}
-	s.effect(Effect{Kind: EffectJoined, Epoch: n.epoch, Actor: cfg.Welcome.Author, Subject: cfg.Self, Text: name})
+	s.effect(Effect{ID: "joined/" + n.id.String(), Kind: EffectJoined, Epoch: n.epoch, Actor: cfg.Welcome.Author, Subject: cfg.Self, Text: name})
 	s.push(&intent{Kind: intentUpdate, NotBefore: now.Add(g.joinDelay())})
 	s.settle()
 	out, err := s.finish()

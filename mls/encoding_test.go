@@ -37,9 +37,8 @@ func reencodeProposal(p Proposal) []byte {
 	return p.appendBody(b)
 }
 
-// reencodeCommit takes the path's bytes from raw, the commit's encoding.
-func reencodeCommit(c *commit, raw []byte) []byte {
-	list := wire.AppendVector(nil, func(b []byte) []byte {
+func reencodeCommit(c *commit) []byte {
+	b := wire.AppendVector(nil, func(b []byte) []byte {
 		for _, p := range c.proposals {
 			if p.proposal == nil {
 				b = wire.AppendOpaque(append(b, proposalByReference), []byte(p.ref))
@@ -50,10 +49,15 @@ func reencodeCommit(c *commit, raw []byte) []byte {
 		return b
 	})
 	if c.path == nil {
-		return append(list, 0)
+		return append(b, 0)
 	}
-	list = append(list, 1)
-	return append(list, raw[len(list):]...)
+	b = append(append(b, 1), reencodeLeaf(c.path.leaf)...)
+	return wire.AppendVector(b, func(b []byte) []byte {
+		for _, n := range c.path.nodes {
+			b = wire.AppendOpaque(wire.AppendOpaque(b, n.encryptionKey), n.ciphertexts)
+		}
+		return b
+	})
 }
 
 func reencodeContent(c *authenticatedContent) []byte {
@@ -64,7 +68,7 @@ func reencodeContent(c *authenticatedContent) []byte {
 	case ContentProposal:
 		b = append(b, reencodeProposal(c.proposal)...)
 	case ContentCommit:
-		b = append(b, reencodeCommit(c.commit, c.raw[c.bodyStart:c.contentEnd])...)
+		b = append(b, reencodeCommit(c.commit)...)
 	}
 	b = wire.AppendOpaque(b, c.signature)
 	if c.contentType == ContentCommit {
@@ -159,7 +163,7 @@ func TestVectorsMessages(t *testing.T) {
 		if err := r.Finish(); err != nil {
 			t.Fatalf("entry %d: commit: %v", i, err)
 		}
-		same(t, "commit", reencodeCommit(c, v.Commit), v.Commit)
+		same(t, "commit", reencodeCommit(c), v.Commit)
 		secrets := must(decodeGroupSecrets(v.GroupSecrets))(t)
 		same(t, "group secrets", secrets.append(nil), v.GroupSecrets)
 		// The file does not say of which suite the tree is.

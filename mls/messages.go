@@ -138,6 +138,7 @@ type Received struct {
 
 // opened is a decrypted and verified message whose key is still there.
 type opened struct {
+	redactedValue
 	content    *authenticatedContent
 	generation uint32
 	leaf       *LeafNode

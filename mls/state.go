@@ -84,7 +84,10 @@ func (g *Group) AppendSecrets(b []byte) []byte {
 func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 	r := wire.NewReader(bytes.Clone(state))
 	g := &Group{tag: readRecord(r, recordState)}
-	g.limits = Limits{TreeLeaves: r.Uint32(), Ahead: r.Uint32(), Skipped: r.Uint32()}.withDefaults()
+	g.limits = Limits{TreeLeaves: r.Uint32(), Ahead: r.Uint32(), Skipped: r.Uint32()}
+	if g.limits != g.limits.withDefaults() {
+		r.Fail(fmt.Errorf("%w: limits", ErrMalformed))
+	}
 	g.self = LeafIndex(r.Uint32())
 	g.context = decodeGroupContext(r)
 	if r.Err() != nil {

@@ -156,6 +156,9 @@ func (t *ratchetTree) newLeavesUnique(changes []leafChange) error {
 	if len(encryption) == 0 {
 		return nil
 	}
+	if !distinct(encryption) || !distinct(signature) {
+		return fmt.Errorf("%w: two new leaves with one key", ErrInvalidLeaf)
+	}
 	encryptionSet, signatureSet, hits := newKeySet(encryption), newKeySet(signature), 0
 	t.root.eachUsed(func(n *treeNode) {
 		if encryptionSet.has(n.encryptionKey()) {
@@ -169,6 +172,12 @@ func (t *ratchetTree) newLeavesUnique(changes []leafChange) error {
 		return fmt.Errorf("%w: key of a new leaf occurs twice", ErrInvalidLeaf)
 	}
 	return nil
+}
+
+// distinct reports whether no key occurs twice.
+func distinct(keys [][]byte) bool {
+	sorted := slices.SortedFunc(slices.Values(keys), bytes.Compare)
+	return len(slices.CompactFunc(sorted, bytes.Equal)) == len(keys)
 }
 
 // keySet finds keys among a few. A filter over two of their bytes answers for

@@ -155,12 +155,8 @@ func (t *ratchetTree) checkPathKeys(sender LeafIndex, p *updatePath) ([][]byte, 
 		keys = append(keys, block[from:len(block):len(block)])
 	}
 	all := append(keys, p.leaf.EncryptionKey)
-	for k, key := range all {
-		for _, other := range all[:k] {
-			if bytes.Equal(key, other) {
-				return nil, fmt.Errorf("%w: key occurs twice in the path", ErrInvalidPath)
-			}
-		}
+	if !distinct(all) {
+		return nil, fmt.Errorf("%w: key occurs twice in the path", ErrInvalidPath)
 	}
 	if t.hasEncryptionKey(all...) {
 		return nil, fmt.Errorf("%w: key is in the tree already", ErrInvalidPath)

@@ -29,8 +29,8 @@ const minPage = 10
 //
 // EOSE proves nothing: relays cut their answers. So every page but the last
 // overlaps the one before in its boundary second, and the range counts as
-// complete only after a page that is empty, or that ends with the second Since
-// itself and is too short to have been cut. A second that holds more events than
+// complete only after a page that is empty, or one of the second Since alone
+// that is too short to have been cut. A second that holds more events than
 // a page cannot be read with NIP-01 and is reported as incomplete; so is a
 // CLOSED, a timeout, a lost connection and a page with malformed events.
 //
@@ -49,8 +49,17 @@ type backfill struct {
 	each    func([]*nostr.Event) error
 
 	coverage Coverage
-	boundary map[nostr.ID]bool // handed over already, of the boundary second
-	largest  int               // page so far
+	last     page // the one before
+	largest  int  // page so far
+	cut      int  // smallest page that was certainly cut, 0 for none
+}
+
+// page is one answer. Its oldest second may be the boundary with the next.
+type page struct {
+	ids    map[nostr.ID]bool
+	fresh  int // not in the page before
+	oldest nostr.Timestamp
+	single bool // all of one second
 }
 
 func (b *backfill) run(ctx context.Context) (Coverage, error) {
@@ -58,31 +67,49 @@ func (b *backfill) run(ctx context.Context) (Coverage, error) {
 	if b.filter.Since != nil {
 		since = *b.filter.Since
 	}
+	newest := nostr.Timestamp(b.pool.cfg.Now().Unix())
 	if b.filter.Until != nil {
-		until = *b.filter.Until
+		until, newest = *b.filter.Until, *b.filter.Until
 	}
-	b.coverage = Coverage{Since: until + 1, Until: until}
+	b.coverage = Coverage{Since: newest + 1, Until: newest}
 	b.filter.Limit = b.pool.cfg.PageSize
 	for until >= since {
-		oldest, n, err := b.page(ctx, until)
-		switch {
-		case err != nil:
+		p, err := b.ask(ctx, until)
+		if err != nil {
 			b.coverage.Reason = reason(err)
 			return b.coverage, err
-		case n == 0:
+		}
+		b.compare(p)
+		switch {
+		case b.last.single && len(p.ids) > 0:
+			// Newest first, the last page should have gone on with these.
+			b.coverage.Since = b.last.oldest + 1
+			b.coverage.Reason = "a page was cut within a second"
+			return b.coverage, nil
+		case len(p.ids) == 0:
 			return b.complete(since), nil
-		case oldest < until: // the page is cut at the earliest within oldest
-			b.coverage.Since = oldest + 1
-			until = oldest
-		case n >= b.pageLimit(ctx):
+		case !p.single: // the page is cut at the earliest within its oldest second
+			b.coverage.Since = min(b.coverage.Since, p.oldest+1)
+			until = p.oldest
+		case len(p.ids) >= b.pageLimit(ctx):
 			b.coverage.Reason = "one second holds as many events as a page"
 			return b.coverage, nil
-		default: // all of this one second, and not cut
-			b.coverage.Since = until
+		default: // all of this one second, and not cut as far as can be seen
+			b.coverage.Since = min(b.coverage.Since, until)
 			until--
 		}
+		b.last = p
 	}
 	return b.complete(since), nil
+}
+
+// compare learns from p about the page before: with something new in the overlap
+// or below it, that one was cut.
+func (b *backfill) compare(p page) {
+	b.largest = max(b.largest, len(p.ids))
+	if n := len(b.last.ids); n > 0 && p.fresh > 0 && (b.cut == 0 || n < b.cut) {
+		b.cut = n
+	}
 }
 
 func (b *backfill) complete(since nostr.Timestamp) Coverage {
@@ -93,53 +120,51 @@ func (b *backfill) complete(since nostr.Timestamp) Coverage {
 // errMalformedPage is of a page that cannot be trusted to be whole.
 var errMalformedPage = errors.New("relay: a page with malformed or foreign events")
 
-// page asks for the events up to and including until, hands over those that are
-// new, and returns the oldest time and the number of all.
-func (b *backfill) page(ctx context.Context, until nostr.Timestamp) (oldest nostr.Timestamp, n int, err error) {
+// ask requests the events up to and including until and hands over the new ones.
+func (b *backfill) ask(ctx context.Context, until nostr.Timestamp) (page, error) {
 	f := b.filter
 	f.Until = &until
 	if until == nostr.MaxTimestamp {
 		f.Until = nil // some relays refuse what does not fit 32 bits
 	}
+	p := page{ids: make(map[nostr.ID]bool), oldest: nostr.MaxTimestamp}
+	newest := nostr.Timestamp(0)
 	var fresh []*nostr.Event
-	seen := make(map[nostr.ID]bool)
-	oldest = until
 	clean, err := b.pool.collect(ctx, b.purpose, b.url, f, func(e *nostr.Event) error {
-		if seen[e.ID] {
+		if p.ids[e.ID] {
 			return nil
 		}
-		if len(seen) >= max(b.pool.cfg.MaxFetch, f.Limit) {
+		if len(p.ids) >= max(b.pool.cfg.MaxFetch, f.Limit) {
 			return ErrTooMany
 		}
-		seen[e.ID] = true
-		oldest = min(oldest, e.CreatedAt)
-		if !b.boundary[e.ID] {
+		p.ids[e.ID] = true
+		p.oldest, newest = min(p.oldest, e.CreatedAt), max(newest, e.CreatedAt)
+		if !b.last.ids[e.ID] {
 			fresh = append(fresh, e)
 		}
 		return nil
 	})
+	p.fresh, p.single = len(fresh), len(p.ids) > 0 && p.oldest == newest && p.oldest == until
 	if len(fresh) > 0 { // good events also when the page is not whole
 		if failed := b.each(fresh); failed != nil {
-			return 0, 0, failed
+			return p, failed
 		}
 		b.coverage.Events += len(fresh)
 	}
 	if err == nil && !clean {
 		err = errMalformedPage
 	}
-	if err != nil {
-		return 0, 0, err
-	}
-	b.boundary = seen
-	b.largest = max(b.largest, len(seen))
-	return oldest, len(seen), nil
+	return p, err
 }
 
-// pageLimit is the number of events from which a page may have been cut: what
-// the relay announces, else the largest page it has sent, which an uncut one
-// stays below.
+// pageLimit is the number of events from which a page may have been cut: where
+// one was, what the relay announces, else the largest page it has sent, which an
+// uncut one stays below.
 func (b *backfill) pageLimit(ctx context.Context) int {
 	limit := b.filter.Limit
+	if b.cut > 0 {
+		limit = min(limit, b.cut)
+	}
 	if announced := b.pool.announcedLimit(ctx, b.url); announced > 0 {
 		return min(limit, announced)
 	}

@@ -173,7 +173,7 @@ func (c *conn) next(s *session) []byte {
 		if sub.state == unsent {
 			c.endRequest(sub)
 			s.counter++
-			sub.wire, sub.state = strconv.Itoa(s.counter), sent
+			sub.wire, sub.state, sub.dropped = strconv.Itoa(s.counter), sent, c.status.dropped()
 			s.requests[sub.wire] = sub
 			m := nostr.ClientMessage{Type: "REQ", SubID: sub.wire, Filters: sub.filters}
 			return m.AppendJSON(nil)

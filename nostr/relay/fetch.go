@@ -48,7 +48,6 @@ func (p *Pool) collect(ctx context.Context, purpose Purpose, url string, filter 
 	if sub.conn == nil {
 		return false, fmt.Errorf("%w: URL or pool", ErrRefused)
 	}
-	before := sub.conn.dropped()
 	for {
 		select {
 		case d := <-deliveries:
@@ -58,13 +57,11 @@ func (p *Pool) collect(ctx context.Context, purpose Purpose, url string, filter 
 					return false, err
 				}
 			case d.EOSE:
-				return sub.conn.dropped() == before, nil
+				return d.whole, nil
 			case d.Closed != "":
 				return false, fmt.Errorf("%w: %s", ErrRefused, d.Closed)
 			case d.Disconnected:
 				return false, ErrDisconnected
-			case d.Connected:
-				before = sub.conn.dropped()
 			}
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -72,11 +69,4 @@ func (p *Pool) collect(ctx context.Context, purpose Purpose, url string, filter 
 			return false, ErrClosed
 		}
 	}
-}
-
-// dropped counts the frames and events of this connection that came to nothing.
-func (c *conn) dropped() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status.Malformed + c.status.Unmatched
 }

@@ -134,6 +134,9 @@ type RelayStatus struct {
 	Notices       int
 }
 
+// dropped counts what came to nothing, of which nobody can say whom it was for.
+func (st *RelayStatus) dropped() int { return st.Malformed + st.Unmatched }
+
 // Status returns the connections, sorted by URL and purpose.
 func (p *Pool) Status() []RelayStatus {
 	p.mu.Lock()

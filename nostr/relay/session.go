@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,9 +92,7 @@ func (s *session) handle(m *nostr.RelayMessage) {
 	case "EVENT":
 		s.handleEvent(m)
 	case "EOSE":
-		if sub, _ := s.request(m.SubID); sub != nil {
-			s.give(sub, Delivery{EOSE: true})
-		}
+		s.handleEOSE(m)
 	case "CLOSED":
 		s.handleClosed(m)
 	case "OK":
@@ -128,6 +125,16 @@ func (s *session) handleEvent(m *nostr.RelayMessage) {
 		return
 	}
 	s.give(sub, Delivery{Event: m.Event})
+}
+
+func (s *session) handleEOSE(m *nostr.RelayMessage) {
+	s.conn.mu.Lock()
+	sub := s.requests[m.SubID]
+	whole := sub != nil && sub.dropped == s.conn.status.dropped()
+	s.conn.mu.Unlock()
+	if sub != nil {
+		s.give(sub, Delivery{EOSE: true, whole: whole})
+	}
 }
 
 func (s *session) handleClosed(m *nostr.RelayMessage) {

@@ -14,6 +14,8 @@ type Delivery struct {
 	Closed       string       // the relay ended the subscription for this reason
 	Connected    bool
 	Disconnected bool
+
+	whole bool // with EOSE: nothing was dropped since the REQ that may have belonged to it
 }
 
 // Subscription is a standing request to one relay. It is renewed after every
@@ -28,6 +30,7 @@ type Subscription struct {
 	// mean the filters that were sent with it.
 	filters []nostr.Filter
 	wire    string
+	dropped int // by the connection, before the last REQ
 	state   state
 	retried bool
 	closed  bool

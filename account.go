@@ -1,0 +1,372 @@
+package marmot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/mls"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/nostr/relay"
+)
+
+// Errors a caller can act on.
+var (
+	ErrClosed       = errors.New("marmot: the account is closed")
+	ErrOtherAccount = errors.New("marmot: the store belongs to another account")
+	ErrNoRelays     = errors.New("marmot: the account has no relays: give it at least one")
+	ErrNoGroup      = errors.New("marmot: no such group")
+	ErrNoInvitation = errors.New("marmot: no such invitation")
+	ErrNotInvitable = errors.New("marmot: the account cannot be invited")
+	ErrQueued       = errors.New("marmot: stored, but not done yet; it goes on in the background")
+	ErrFailed       = errors.New("marmot: not done")
+)
+
+// Config says which account to open and how. Store and Signer are required.
+type Config struct {
+	Store  Store
+	Signer Signer
+	// Relays are used for the account's own lists when the store is new: where
+	// it publishes, receives invitations and looks people up.
+	Relays []string
+	// Accept decides about an invitation as soon as it arrives: true joins.
+	// Nil leaves invitations waiting; see [Account.Invitations].
+	Accept func(group.Invitation) bool
+	// JoinUpdateDelay is the earliest time after joining at which the member
+	// renews its leaf; 0 means half a second.
+	JoinUpdateDelay time.Duration
+	// Log gets kinds, counts and durations, never keys, texts or identities.
+	// Nil means no log.
+	Log *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Account is an open account. Its methods may be called from any goroutine.
+// One goroutine of its own has all the state; Close ends it.
+type Account struct {
+	cfg    Config
+	self   nostr.PubKey
+	pool   *relay.Pool
+	ctx    context.Context
+	cancel context.CancelFunc
+	calls  chan func()
+	wg     sync.WaitGroup
+
+	verified verifiedIDs
+	news     broadcast // told when the log grew
+
+	// Below here: only for the goroutine that runs loop.
+	record      accountRecord
+	groups      map[string]*live
+	invitations map[string]*invitation
+	packages    map[string]*keyPackage
+	own         map[nostr.ID]*ownEvent
+	feeds       map[string]*feed
+	seen        map[nostr.ID]bool
+	waiters     map[string][]chan error
+	counts      Counts
+	announcing  bool // the relay lists are being signed
+	renewing    bool // a key package is being made
+}
+
+// accountRecord is the small part of an account's state.
+type accountRecord struct {
+	Version int          `json:"version"`
+	PubKey  nostr.PubKey `json:"pubkey"`
+	Slot    string       `json:"slot"` // d value of its key packages, random, kept for ever
+	Relays  []string     `json:"relays"`
+	Rotated time.Time    `json:"rotated,omitzero"`
+	LastKP  int64        `json:"last_kp"` // created_at of the newest key package event
+}
+
+// live is a group and what the account keeps beside it.
+type live struct {
+	key   string // MLS group id in hex
+	state *group.Group
+	wake  time.Time
+}
+
+// Counts tells how many inputs from outside were refused, by reason.
+type Counts map[string]int
+
+// Open starts an account. It returns when its stored state is loaded; relays
+// are contacted in the background.
+func Open(ctx context.Context, cfg Config) (*Account, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Account{
+		cfg: cfg, self: cfg.Signer.PubKey(), calls: make(chan func()),
+		groups: map[string]*live{}, invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
+		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, seen: map[nostr.ID]bool{},
+		waiters: map[string][]chan error{}, counts: Counts{},
+	}
+	a.news.init()
+	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := a.load(); err != nil {
+		a.cancel()
+		return nil, err
+	}
+	a.pool = relay.NewPool(relay.Config{Auth: a.auth, Log: cfg.Log})
+	a.wg.Add(1)
+	go a.loop()
+	return a, nil
+}
+
+// auth answers NIP-42 challenges, only where the account shows itself anyway:
+// at its inbox. Connections for groups never log in.
+func (a *Account) auth(ctx context.Context, purpose relay.Purpose, e *nostr.Event) error {
+	if purpose != a.inboxPurpose() {
+		return errors.New("marmot: this connection stays anonymous")
+	}
+	signed, err := sign(ctx, a.cfg.Signer, e)
+	if err == nil {
+		*e = *signed
+	}
+	return err
+}
+
+func (a *Account) inboxPurpose() relay.Purpose { return relay.Purpose("inbox:" + a.self.String()) }
+
+// Close stops the account and waits for all it started. The store stays open:
+// it belongs to the caller.
+func (a *Account) Close() error {
+	a.cancel()
+	err := a.pool.Close()
+	a.wg.Wait()
+	return err
+}
+
+// PubKey returns the account's public key.
+func (a *Account) PubKey() nostr.PubKey { return a.self }
+
+// load reads the stored state.
+func (a *Account) load() error {
+	b, err := a.cfg.Store.Get(keyAccount)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return a.initialize()
+	}
+	if err := json.Unmarshal(b, &a.record); err != nil {
+		return fmt.Errorf("marmot: account record: %w", err)
+	}
+	if a.record.PubKey != a.self {
+		return ErrOtherAccount
+	}
+	for _, load := range []func() error{a.loadPackages, a.loadOwn, a.loadInvitations, a.loadSeen} {
+		if err := load(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Account) initialize() error {
+	if len(a.cfg.Relays) == 0 {
+		return ErrNoRelays
+	}
+	for _, u := range a.cfg.Relays {
+		if err := nostr.CheckRelayURL(u); err != nil {
+			return err
+		}
+	}
+	a.record = accountRecord{Version: 1, PubKey: a.self, Slot: newSlot(), Relays: slices.Clone(a.cfg.Relays)}
+	return a.write([]group.Record{a.accountRecord()}, nil)
+}
+
+func (a *Account) accountRecord() group.Record {
+	return group.Record{Key: keyAccount, Value: encode(a.record)}
+}
+
+// encode writes a record of ours.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("marmot: own record does not encode: %v", err)) // our bug: the types are ours
+	}
+	return b
+}
+
+// each decodes the records under a prefix, keyed by what follows it.
+func each[T any](s Store, prefix string, visit func(rest string, v *T)) error {
+	for r, err := range s.Range(prefix) {
+		if err != nil {
+			return err
+		}
+		v := new(T)
+		if err := json.Unmarshal(r.Value, v); err != nil {
+			return fmt.Errorf("marmot: stored record under %s: %w", prefix, err)
+		}
+		visit(r.Key[len(prefix):], v)
+	}
+	return nil
+}
+
+func (a *Account) write(records, entries []group.Record) error {
+	if err := a.cfg.Store.Write(records, entries); err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		a.news.tell()
+	}
+	return nil
+}
+
+// loop owns the account's state: everything that touches it runs here.
+func (a *Account) loop() {
+	defer a.wg.Done()
+	a.start()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			a.stop()
+			return
+		case call := <-a.calls:
+			call()
+		case <-timer.C:
+			a.tick()
+		}
+		timer.Reset(a.untilWake())
+	}
+}
+
+// start brings the loaded state to life: groups repeat what is outstanding,
+// relays are subscribed to.
+func (a *Account) start() {
+	if err := a.loadGroups(); err != nil {
+		a.cfg.Log.Error("a group could not be loaded", "error", err)
+	}
+	a.resumeOwn()
+	a.announce()
+	a.follow()
+}
+
+// stop lets everyone who waits go.
+func (a *Account) stop() {
+	for _, f := range a.feeds {
+		f.close()
+	}
+	for _, list := range a.waiters {
+		for _, w := range list {
+			w <- ErrClosed
+		}
+	}
+}
+
+// do runs f where the state is, and waits for it.
+func (a *Account) do(ctx context.Context, f func() error) error {
+	result := make(chan error, 1)
+	select {
+	case a.calls <- func() { result <- f() }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.ctx.Done():
+		return ErrClosed
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-a.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// post hands f over without waiting for its result. It reports false when the
+// account is closing.
+func (a *Account) post(f func()) bool {
+	select {
+	case a.calls <- f:
+		return true
+	case <-a.ctx.Done():
+		return false
+	}
+}
+
+// work runs f beside the owner, for what may wait: relays and signers.
+func (a *Account) work(f func(ctx context.Context)) {
+	a.wg.Add(1)
+	go func() {
+		defer a.wg.Done()
+		f(a.ctx)
+	}()
+}
+
+// tick gives time to every group that asked for it.
+func (a *Account) tick() {
+	now := a.cfg.Now()
+	for _, l := range a.groups {
+		if !l.wake.IsZero() && !now.Before(l.wake) {
+			_, _ = a.step(l, group.Tick{}) // logged where it fails; the group was loaded again
+		}
+	}
+	a.retryOwn(now)
+	a.announce()
+}
+
+const idleWake = time.Minute
+
+func (a *Account) untilWake() time.Duration {
+	now, wait := a.cfg.Now(), idleWake
+	for _, l := range a.groups {
+		if !l.wake.IsZero() {
+			wait = min(wait, l.wake.Sub(now))
+		}
+	}
+	for _, o := range a.own {
+		if !o.retryAt.IsZero() {
+			wait = min(wait, o.retryAt.Sub(now))
+		}
+	}
+	return max(wait, 0)
+}
+
+func (a *Account) groupConfig() group.Config {
+	return group.Config{Self: a.self, JoinUpdateDelay: a.cfg.JoinUpdateDelay, Parallel: parallel}
+}
+
+// parallel runs independent jobs of the engine on all cores.
+func parallel(n int, job func(i int)) {
+	var wg sync.WaitGroup
+	workers := min(n, maxParallel())
+	for w := range workers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := w; i < n; i += workers {
+				job(i)
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+var _ mls.Parallel = parallel
+
+// count notes a refused input.
+func (a *Account) count(what string) { a.counts[what]++ }
+
+// Refused returns how many inputs from relays were refused so far, by reason.
+func (a *Account) Refused(ctx context.Context) (Counts, error) {
+	out := Counts{}
+	err := a.do(ctx, func() error {
+		for k, v := range a.counts {
+			out[k] = v
+		}
+		return nil
+	})
+	return out, err
+}

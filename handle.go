@@ -1,0 +1,111 @@
+package marmot
+
+import (
+	"context"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// Group is a handle on one group of an account. It may be used from any
+// goroutine, and costs nothing to make.
+type Group struct {
+	a   *Account
+	key string
+}
+
+// ID names the group on this account: the MLS group id in hex. It is private.
+func (g *Group) ID() string { return g.key }
+
+// Status returns the group's state: epoch, members, what it waits for.
+func (g *Group) Status(ctx context.Context) (group.Status, error) {
+	var s group.Status
+	err := g.a.do(ctx, func() error {
+		l := g.a.groups[g.key]
+		if l == nil {
+			return ErrNoGroup
+		}
+		s = l.state.Status()
+		return nil
+	})
+	return s, err
+}
+
+// Send sends a chat message (kind 9). It returns the message's id when it is
+// stored; it is published in the background.
+func (g *Group) Send(ctx context.Context, text string) (nostr.ID, error) {
+	return g.SendPayload(ctx, wire.KindChat, text, nil)
+}
+
+// Reply sends a chat message that answers another.
+func (g *Group) Reply(ctx context.Context, to nostr.ID, text string) (nostr.ID, error) {
+	return g.SendPayload(ctx, wire.KindChat, text, nostr.Tags{{"e", to.String()}, {"q", to.String()}})
+}
+
+// React sends a reaction (kind 7) to a message: an emoji, or + or -.
+func (g *Group) React(ctx context.Context, to nostr.ID, reaction string) (nostr.ID, error) {
+	return g.SendPayload(ctx, wire.KindReaction, reaction, nostr.Tags{{"e", to.String()}})
+}
+
+// SendPayload sends an inner event of any kind. Its tags never leave the
+// encryption.
+func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string, tags nostr.Tags) (nostr.ID, error) {
+	e := wire.NewPayload(g.a.self, kind, content, tags, nostr.Timestamp(g.a.cfg.Now().Unix()))
+	err := g.a.do(ctx, func() error {
+		l := g.a.groups[g.key]
+		if l == nil {
+			return ErrNoGroup
+		}
+		_, err := g.a.step(l, group.Send{Ref: e.ID.String(), Payload: e})
+		return err
+	})
+	return e.ID, err
+}
+
+// Invite adds people in one commit, and returns when a relay has taken it;
+// their invitations follow in the background. See [Account.Lookup].
+func (g *Group) Invite(ctx context.Context, people ...Contact) error {
+	in := group.Invite{Ref: newRef()}
+	for _, c := range people {
+		in.Invitees = append(in.Invitees, c.invitee())
+	}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// Remove removes people with all their devices, and their admin rights.
+func (g *Group) Remove(ctx context.Context, people ...nostr.PubKey) error {
+	in := group.Remove{Ref: newRef(), Accounts: people}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// SetProfile replaces the group's name and description.
+func (g *Group) SetProfile(ctx context.Context, name, description string) error {
+	in := group.SetProfile{Ref: newRef(), Profile: wire.Profile{Name: name, Description: description}}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// Promote makes members admins.
+func (g *Group) Promote(ctx context.Context, people ...nostr.PubKey) error {
+	in := group.SetAdmins{Ref: newRef(), Grant: people}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// Demote takes admin rights back. The last admin stays.
+func (g *Group) Demote(ctx context.Context, people ...nostr.PubKey) error {
+	in := group.SetAdmins{Ref: newRef(), Revoke: people}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// SelfUpdate renews this member's keys, its signature key too.
+func (g *Group) SelfUpdate(ctx context.Context) error {
+	in := group.SelfUpdate{Ref: newRef()}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// Leave asks the others to remove this member. From then on nothing more can
+// be sent; the group is left when one of them has committed it.
+func (g *Group) Leave(ctx context.Context) error {
+	in := group.Leave{Ref: newRef()}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}

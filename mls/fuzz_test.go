@@ -1,0 +1,391 @@
+package mls
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/marmotgo/marmot/internal/vectors"
+	"github.com/marmotgo/marmot/mls/internal/wire"
+)
+
+// codec is one decoder with a writer that works from the decoded fields.
+type codec struct {
+	decode func(b []byte) (encode func() []byte, err error)
+	seeds  func(t testing.TB) []hexBytes
+}
+
+// reading makes a codec of a reader function.
+func reading[T any](read func(r *wire.Reader) T, encode func(v T) []byte) func(b []byte) (func() []byte, error) {
+	return func(b []byte) (func() []byte, error) {
+		r := wire.NewReader(b)
+		v := read(r)
+		return func() []byte { return encode(v) }, r.Finish()
+	}
+}
+
+// seedVectors returns the published messages, or none where they are not at
+// hand.
+func seedVectors(t testing.TB) []messagesVector {
+	if _, err := os.Stat(vectorFile()); err != nil {
+		return nil
+	}
+	return readVectors[messagesVector](t, "messages")[:20]
+}
+
+func vectorFile() string {
+	dir := os.Getenv("MARMOT_VECTORS")
+	if dir == "" {
+		dir = "../../shared/vectors"
+	}
+	return dir + "/mls/messages.json"
+}
+
+var codecs = map[string]codec{
+	"message": {
+		decode: func(b []byte) (func() []byte, error) {
+			m, err := DecodeMessage(b)
+			return func() []byte { return reencodeMessage(m) }, err
+		},
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				for _, m := range v.messages() {
+					list = append(list, m...)
+				}
+			}
+			return append(list, readGolden(t).messages()...)
+		},
+	},
+	"welcome": {
+		decode: func(b []byte) (func() []byte, error) {
+			w, err := DecodeWelcome(b)
+			return func() []byte { return w.append(nil) }, err
+		},
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				list = append(list, v.Welcome[4:])
+			}
+			return append(list, readGolden(t).Welcome[4:])
+		},
+	},
+	"group info": {
+		decode: reading(readGroupInfo, reencodeGroupInfo),
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				list = append(list, v.GroupInfo[4:])
+			}
+			c := newTester(t, testSuite, "x").create(testExtensions())
+			return append(list, must(c.group.Info(c.signer, InfoConfig{ExternalPub: true}))(t).raw)
+		},
+	},
+	"group secrets": {
+		decode: func(b []byte) (func() []byte, error) {
+			s, err := decodeGroupSecrets(b)
+			return func() []byte { return s.append(nil) }, err
+		},
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				list = append(list, v.GroupSecrets)
+			}
+			s := groupSecrets{joiner: make(secret, 32), pathSecret: make(secret, 32), psks: []PSKID{{Type: PSKExternal},
+				{Type: PSKResumption, Usage: ResumptionBranch}, {Type: PSKApplication, Component: 7, ID: []byte("id")}}}
+			return append(list, s.append(nil))
+		},
+	},
+	"key package": {
+		decode: func(b []byte) (func() []byte, error) {
+			k, err := DecodeKeyPackage(b)
+			return func() []byte { return reencodeKeyPackage(k) }, err
+		},
+		seeds: func(t testing.TB) []hexBytes { return []hexBytes{readGolden(t).KeyPackage[4:]} },
+	},
+	"leaf node": {
+		decode: reading(func(r *wire.Reader) *LeafNode { l, _ := decodeLeafNode(r); return l }, reencodeLeaf),
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, l := range goldenGroup(t).Leaves() {
+				list = append(list, l.raw)
+			}
+			return list
+		},
+	},
+	"ratchet tree": {
+		decode: func(b []byte) (func() []byte, error) {
+			s, _ := suiteOf(testSuite)
+			tree, err := decodeTree(s, b, Limits{TreeLeaves: 1 << 12})
+			return func() []byte { return tree.appendTree(nil) }, err
+		},
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				list = append(list, v.RatchetTree)
+			}
+			return append(list, goldenGroup(t).tree.appendTree(nil))
+		},
+	},
+	"commit": {
+		decode: reading(decodeCommit, reencodeCommit),
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				list = append(list, v.Commit)
+			}
+			for _, s := range readGolden(t).Steps[1:] {
+				if m := decode(t, s.Commit); m.public != nil {
+					list = append(list, m.public.content.raw[m.public.content.bodyStart:m.public.content.contentEnd])
+				}
+			}
+			return list
+		},
+	},
+	"proposal": {
+		decode: reading(decodeProposal, reencodeProposal),
+		seeds: func(t testing.TB) (list []hexBytes) {
+			for _, v := range seedVectors(t) {
+				for typ, b := range v.proposals() {
+					list = append(list, append([]byte{0, byte(typ)}, b...))
+				}
+			}
+			for _, p := range []Proposal{SelfRemove{}, AppDataUpdate{Component: 1}, AppDataUpdate{Remove: true},
+				AppEphemeral{Data: []byte{1}}, GroupContextExtensions{Extensions: testExtensions()}} {
+				list = append(list, reencodeProposal(p))
+			}
+			return list
+		},
+	},
+	"app data dictionary": {
+		decode: func(b []byte) (func() []byte, error) {
+			d, err := DecodeAppDataDictionary(b)
+			return func() []byte { return d.Append(nil) }, err
+		},
+		seeds: func(testing.TB) []hexBytes {
+			return []hexBytes{AppDataDictionary{{ID: 1, Data: []byte{2}}, {ID: 3}}.Append(nil), {0}}
+		},
+	},
+	"state": {
+		decode: func(b []byte) (func() []byte, error) {
+			g, err := DecodeState(b, nil, nil)
+			return func() []byte { return g.AppendState(nil) }, err
+		},
+		seeds: func(t testing.TB) []hexBytes { return []hexBytes{readGolden(t).State} },
+	},
+	"secrets": {
+		decode: func(b []byte) (func() []byte, error) {
+			g, err := DecodeState(goldenBase.State, b, nil)
+			if len(b) == 0 {
+				return nil, ErrMalformed
+			}
+			return func() []byte { return g.AppendSecrets(nil) }, err
+		},
+		seeds: func(t testing.TB) []hexBytes { goldenBase = readGolden(t); return []hexBytes{goldenBase.Secrets} },
+	},
+	"ratchets": {
+		decode: func(b []byte) (func() []byte, error) {
+			g, err := DecodeState(goldenBase.State, nil, b)
+			if len(b) == 0 {
+				return nil, ErrMalformed
+			}
+			return func() []byte { return g.AppendRatchets(nil) }, err
+		},
+		seeds: func(t testing.TB) []hexBytes { goldenBase = readGolden(t); return []hexBytes{goldenBase.Ratchets} },
+	},
+	"delta": {
+		decode: func(b []byte) (func() []byte, error) {
+			g, err := goldenParent.DecodeDelta(b, nil, nil)
+			// Several deltas can lead to one tree; what counts is that it agrees with itself.
+			return func() []byte { g.AppendState(nil); return b }, err
+		},
+		seeds: func(t testing.TB) []hexBytes {
+			goldenBase = readGolden(t)
+			goldenParent, _ = goldenBase.replay(t, false)
+			return []hexBytes{goldenBase.Delta}
+		},
+	},
+}
+
+// The records of a group only decode beside its other parts.
+var (
+	goldenBase   *golden
+	goldenParent *Group
+)
+
+func goldenGroup(t testing.TB) *Group {
+	t.Helper()
+	v := readGolden(t)
+	return must(DecodeState(v.State, v.Secrets, v.Ratchets))(t)
+}
+
+// fuzzCodec: no panic, and what is accepted is written back byte for byte.
+func fuzzCodec(f *testing.F, name string) {
+	c := codecs[name]
+	for _, s := range c.seeds(f) {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { checkCodec(t, c, b) })
+}
+
+func checkCodec(t testing.TB, c codec, b []byte) bool {
+	t.Helper()
+	encode, err := c.decode(bytes.Clone(b))
+	if err != nil {
+		for _, want := range []error{ErrMalformed, ErrUnsupportedProposal, ErrUnsupportedSuite, ErrUnsupportedVersion,
+			ErrInvalidTree, ErrInvalidLeaf, ErrSavedState} {
+			if errors.Is(err, want) {
+				return false
+			}
+		}
+		t.Fatalf("untyped error: %v", err)
+	}
+	if got := encode(); !bytes.Equal(got, b) {
+		t.Fatalf("read %x\nwrote %x", b, got)
+	}
+	return true
+}
+
+func FuzzMessage(f *testing.F)           { fuzzCodec(f, "message") }
+func FuzzWelcome(f *testing.F)           { fuzzCodec(f, "welcome") }
+func FuzzGroupInfo(f *testing.F)         { fuzzCodec(f, "group info") }
+func FuzzGroupSecrets(f *testing.F)      { fuzzCodec(f, "group secrets") }
+func FuzzKeyPackage(f *testing.F)        { fuzzCodec(f, "key package") }
+func FuzzLeafNode(f *testing.F)          { fuzzCodec(f, "leaf node") }
+func FuzzRatchetTree(f *testing.F)       { fuzzCodec(f, "ratchet tree") }
+func FuzzCommit(f *testing.F)            { fuzzCodec(f, "commit") }
+func FuzzProposal(f *testing.F)          { fuzzCodec(f, "proposal") }
+func FuzzAppDataDictionary(f *testing.F) { fuzzCodec(f, "app data dictionary") }
+func FuzzState(f *testing.F)             { fuzzCodec(f, "state") }
+func FuzzSecrets(f *testing.F)           { fuzzCodec(f, "secrets") }
+func FuzzRatchets(f *testing.F)          { fuzzCodec(f, "ratchets") }
+func FuzzDelta(f *testing.F)             { fuzzCodec(f, "delta") }
+
+// TestCodecs runs every decoder over its seeds, cut, extended and with single
+// bytes changed, and bounds what it allocates by its input.
+func TestCodecs(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			for _, seed := range c.seeds(t) {
+				if len(seed) > 4<<10 {
+					continue
+				}
+				if !checkCodec(t, c, seed) && name != "ratchet tree" { // some are of other suites
+					_, err := c.decode(seed)
+					t.Fatalf("seed refused: %v", err)
+				}
+				allocates(t, c, seed)
+				if checkCodec(t, c, append(bytes.Clone(seed), 0)) {
+					t.Fatal("a byte too many was accepted")
+				}
+				for i := 0; i < len(seed); i += 1 + len(seed)/100 {
+					if checkCodec(t, c, seed[:i]) {
+						t.Fatalf("accepted the first %d of %d bytes", i, len(seed))
+					}
+					for _, x := range []byte{1, 0x40, 0x80, 0xff} {
+						b := bytes.Clone(seed)
+						b[i] ^= x
+						checkCodec(t, c, b)
+						if x == 0x80 {
+							allocates(t, c, b)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// allocates fails if decoding takes more memory than a small multiple of the
+// input.
+func allocates(t testing.TB, c codec, b []byte) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _ = c.decode(b)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(16*len(b)+16<<10) {
+		t.Fatalf("decoding %d bytes allocated %d", len(b), n)
+	}
+}
+
+// FuzzUnprotect plays messages of one sender in any order, repeated and
+// damaged: each opens once and only undamaged, and failures change nothing.
+func FuzzUnprotect(f *testing.F) {
+	f.Add([]byte{0, 0, 5, 0, 5, 0, 3, 1, 3, 0, 9, 0})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		members := newTesters(t, testSuite, 2)
+		a, b := members[0], members[1].group
+		sent := make([][]byte, 12)
+		for i := range sent {
+			sent[i] = must(a.group.Protect(a.signer, []byte{byte(i)}, nil))(t).Message
+		}
+		opened := map[int]bool{}
+		for len(script) >= 2 {
+			i, damage := int(script[0])%len(sent), script[1]
+			message := bytes.Clone(sent[i])
+			message[int(script[0])*7%len(message)] ^= damage
+			script = script[2:]
+			m, err := DecodeMessage(message)
+			if err != nil {
+				continue
+			}
+			before := save(b)
+			r, err := b.Unprotect(m)
+			if err == nil && (damage != 0 || opened[i] || r.Plaintext[0] != byte(i)) {
+				t.Fatalf("message %d opened: damage %d, earlier %v", i, damage, opened[i])
+			}
+			if err == nil {
+				opened[i] = true
+			} else if !before.equal(save(b)) {
+				t.Fatal("failure changed the group")
+			} else if damage == 0 && !opened[i] {
+				t.Fatalf("message %d does not open: %v", i, err)
+			}
+		}
+	})
+}
+
+// FuzzApply puts any bytes as a commit into honest framing, as a malicious
+// member can. Whatever they are, the group answers with an error, stays as it
+// was and then follows the true commit.
+func FuzzApply(f *testing.F) {
+	members := newTesters(f, testSuite, 4)
+	a, b := members[0], members[1]
+	honest := a.commit(CommitConfig{Path: PathAlways, Proposals: []Proposal{Remove{Removed: 2},
+		AppDataUpdate{Component: 0x8001, Data: []byte{1}}}})
+	content := decode(f, honest.Message).public.content
+	body := content.raw[content.bodyStart:content.contentEnd]
+	f.Add([]byte(body), uint16(0), byte(0))
+	f.Add([]byte{0, 0}, uint16(3), byte(7))
+	f.Fuzz(func(t *testing.T, commit []byte, at uint16, change byte) {
+		b.t = t
+		for _, c := range [][]byte{commit, bytes.Clone(body)} {
+			if len(c) > 0 {
+				c = bytes.Clone(c)
+				c[int(at)%len(c)] ^= change
+			}
+			content := must(a.group.newContent(a.signer, WirePublicMessage, ContentCommit, nil, c))(t)
+			content.confirm(make([]byte, 32))
+			m, err := DecodeMessage(must(a.group.frame(content, false))(t))
+			if err != nil {
+				continue
+			}
+			v := must(b.group.Verify(m))(t)
+			before := save(b.group)
+			if _, err := b.group.Apply(v.(*VerifiedCommit), ApplyInput{Now: testTime}); err == nil {
+				t.Fatal("a commit without its confirmation tag was applied")
+			}
+			if !before.equal(save(b.group)) {
+				t.Fatal("failure changed the group")
+			}
+		}
+		next := must(b.apply(honest.Message))(t)
+		if !bytes.Equal(next.ConfirmationTag(), honest.Next.ConfirmationTag()) {
+			t.Fatal("the true commit leads elsewhere")
+		}
+	})
+}
+
+func TestSeedsAreFound(t *testing.T) {
+	vectors.Path(t, "mls/messages.json")
+	if b, err := json.Marshal(seedVectors(t)); err != nil || len(b) < 1000 {
+		t.Fatal("no seeds")
+	}
+}

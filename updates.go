@@ -1,0 +1,91 @@
+package marmot
+
+import (
+	"context"
+	"encoding/binary"
+	"iter"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+)
+
+// updatesPage is how many log entries are read at a time.
+const updatesPage = 128
+
+// Message returns the inner event of a delivered, restored or withdrawn
+// message.
+func (u Update) Message() (*nostr.Event, bool) {
+	switch u.Effect.Kind {
+	case group.EffectMessage, group.EffectRestored, group.EffectInvalidated:
+		e, err := nostr.ParseRumor(u.Effect.Payload)
+		return e, err == nil
+	}
+	return nil, false
+}
+
+// Updates yields what happened after what subscriber has acknowledged, and
+// goes on with what happens, until ctx ends or the loop is left. Each update
+// is yielded at least once: again after a restart, unless [Account.Ack] was
+// called with its cursor or a later one. Subscribers are independent.
+func (a *Account) Updates(ctx context.Context, subscriber string) iter.Seq2[Update, error] {
+	return func(yield func(Update, error) bool) {
+		cursor, err := a.acknowledged(subscriber)
+		if err != nil {
+			yield(Update{}, err)
+			return
+		}
+		for {
+			news := a.news.wait()
+			page, err := a.History(cursor, updatesPage)
+			if err != nil {
+				yield(Update{}, err)
+				return
+			}
+			for _, u := range page {
+				cursor = u.Cursor
+				if !yield(u, nil) {
+					return
+				}
+			}
+			if len(page) > 0 {
+				continue
+			}
+			select {
+			case <-news:
+			case <-ctx.Done():
+				return
+			case <-a.ctx.Done():
+				yield(Update{}, ErrClosed)
+				return
+			}
+		}
+	}
+}
+
+// History returns up to limit updates after a cursor; 0 is the beginning.
+func (a *Account) History(after uint64, limit int) ([]Update, error) {
+	cursors, values, err := a.cfg.Store.Entries(after, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Update, len(cursors))
+	for i, c := range cursors {
+		if out[i], err = decodeUpdate(c, values[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Ack records durably that subscriber is done with all updates up to cursor.
+func (a *Account) Ack(subscriber string, cursor uint64) error {
+	return a.cfg.Store.Write([]group.Record{{Key: keyAck + subscriber, Value: binary.BigEndian.AppendUint64(nil, cursor)}}, nil)
+}
+
+func (a *Account) acknowledged(subscriber string) (uint64, error) {
+	b, err := a.cfg.Store.Get(keyAck + subscriber)
+	if err != nil || len(b) != 8 {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
