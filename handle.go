@@ -109,3 +109,18 @@ func (g *Group) Leave(ctx context.Context) error {
 	in := group.Leave{Ref: newRef()}
 	return g.a.request(ctx, g.key, in.Ref, in)
 }
+
+// Addresses returns where the group's events are on Nostr: the h tag and the
+// relays, the current ones first.
+func (g *Group) Addresses(ctx context.Context) ([]group.Address, error) {
+	var out []group.Address
+	err := g.a.do(ctx, func() error {
+		l := g.a.groups[g.key]
+		if l == nil {
+			return ErrNoGroup
+		}
+		out = l.state.Addresses()
+		return nil
+	})
+	return out, err
+}

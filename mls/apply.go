@@ -240,7 +240,6 @@ func (g *Group) child(step *transition, e *started) *Group {
 		context: e.context, contextBytes: e.contextBytes, tag: e.tag,
 		interim: g.suite.interimHash(e.context.ConfirmedTranscriptHash, e.tag), secrets: e.secrets,
 	}
-	next.context.Extensions = step.context.Extensions.Clone()
 	next.plant(e.roots)
 	return next
 }

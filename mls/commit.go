@@ -72,7 +72,9 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) 
 	var path *pathResult
 	var pathBytes []byte
 	if plan.pathRequired || cfg.Path == PathAlways || cfg.Leaf != nil {
-		if path, infoSigner, err = g.createPath(step, plan, signer, cfg); err != nil {
+		var leaf LeafNode
+		leaf, infoSigner = cfg.Leaf.apply(g.selfLeaf(), signer)
+		if path, err = g.createPath(step, plan, leaf, infoSigner, cfg.Parallel); err != nil {
 			return nil, err
 		}
 		defer path.erase()
@@ -130,31 +132,30 @@ func (g *Group) commitList(cfg CommitConfig) ([]ProposalFrom, []proposalOrRef, e
 	return list, encoded, nil
 }
 
-// createPath adds an update path to the step and returns it with the signer of
-// the new leaf.
-func (g *Group) createPath(step *transition, plan *commitPlan, signer crypto.Signer, cfg CommitConfig) (*pathResult, crypto.Signer, error) {
-	next, leafSigner := cfg.Leaf.apply(g.selfLeaf(), signer)
-	next.Source = LeafSourceCommit
+// createPath adds an update path of step.sender to the step, with the content
+// of leaf.
+func (g *Group) createPath(step *transition, plan *commitPlan, leaf LeafNode, signer crypto.Signer, par Parallel) (*pathResult, error) {
+	leaf.Source = LeafSourceCommit
 	newLeaf := func(encryptionKey, parentHash []byte) (*LeafNode, error) {
-		next.EncryptionKey, next.ParentHash = encryptionKey, parentHash
-		leaf, err := newLeafNode(g.suite, leafSigner, next, g.context.GroupID, g.self)
+		leaf.EncryptionKey, leaf.ParentHash = encryptionKey, parentHash
+		signed, err := newLeafNode(g.suite, signer, leaf, g.context.GroupID, step.sender)
 		if err != nil {
 			return nil, err
 		}
-		return leaf, g.checkPathLeaf(step, plan, leaf)
+		return signed, g.checkPathLeaf(step, plan, signed)
 	}
 	context := func(treeHash []byte) []byte {
 		step.context.TreeHash = treeHash
 		return step.context.append(nil)
 	}
-	path, err := step.base.createPath(g.self, newLeaf, step.added, context, cfg.Parallel)
+	path, err := step.base.createPath(step.sender, newLeaf, step.added, context, par)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := path.tree.credentialTypesSupported(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
 	step.tree, step.keys, step.commitSecret = path.tree, path.keys, path.commitSecret
 	step.context.TreeHash = path.tree.treeHash()
-	return path, leafSigner, nil
+	return path, nil
 }

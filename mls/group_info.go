@@ -66,14 +66,22 @@ func (g *Group) Info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 	if err := g.checkSigner(signer); err != nil {
 		return nil, err
 	}
-	return g.info(signer, cfg)
+	b, err := g.info(signer, cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(b)
+	i := readGroupInfo(r)
+	if err := r.Finish(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	return i, nil
 }
 
-func (g *Group) info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
+// info returns an encoded GroupInfo. It makes no copy of the tree beyond those
+// that encoding and signing need, since the tree is most of it.
+func (g *Group) info(signer crypto.Signer, cfg InfoConfig) ([]byte, error) {
 	extensions := append(Extensions(nil), cfg.Extensions...)
-	if !cfg.NoTree {
-		extensions = append(extensions, Extension{Type: ExtRatchetTree, Data: g.tree.appendTree(nil)})
-	}
 	if cfg.ExternalPub {
 		if g.secrets.external == nil {
 			return nil, ErrErased
@@ -84,7 +92,19 @@ func (g *Group) info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 		}
 		extensions = append(extensions, Extension{Type: ExtExternalPub, Data: wire.AppendOpaque(nil, pub)})
 	}
-	b := append([]byte(nil), g.contextBytes...)
+	if err := extensions.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	size := len(g.contextBytes) + 1024
+	if !cfg.NoTree {
+		if _, twice := extensions.Find(ExtRatchetTree); twice {
+			return nil, fmt.Errorf("%w: ratchet_tree is given and made", ErrInvalidConfig)
+		}
+		tree := g.tree.appendTree(nil)
+		extensions = append(extensions, Extension{Type: ExtRatchetTree, Data: tree})
+		size += len(tree)
+	}
+	b := append(make([]byte, 0, size), g.contextBytes...)
 	b = extensions.append(b)
 	b = wire.AppendOpaque(b, g.tag)
 	b = binary.BigEndian.AppendUint32(b, uint32(g.self))
@@ -92,12 +112,7 @@ func (g *Group) info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := wire.NewReader(wire.AppendOpaque(b, sig))
-	i := readGroupInfo(r)
-	if err := r.Finish(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
-	}
-	return i, nil
+	return wire.AppendOpaque(b, sig), nil
 }
 
 // verify checks the signature with the key of the signer's leaf.

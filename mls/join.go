@@ -43,6 +43,9 @@ func Join(w *Welcome, kp *KeyPackage, keys *KeyPackageKeys, cfg JoinConfig) (*Jo
 	if err := j.readTree(); err != nil {
 		return nil, err
 	}
+	if err := j.findSelf(); err != nil {
+		return nil, err
+	}
 	if err := j.checkTree(); err != nil {
 		return nil, err
 	}
@@ -172,8 +175,8 @@ func (j *joiner) openInfo(w *Welcome) error {
 	return nil
 }
 
-// readTree decodes the tree, compares its hash, checks the GroupInfo's
-// signature and finds the own leaf.
+// readTree decodes the tree, compares its hash and checks the GroupInfo's
+// signature.
 func (j *joiner) readTree() error {
 	data, ok := j.info.Extensions.Find(ExtRatchetTree)
 	if !ok {
@@ -188,9 +191,10 @@ func (j *joiner) readTree() error {
 	if !bytes.Equal(j.tree.treeHash(), j.info.Context.TreeHash) {
 		return fmt.Errorf("%w: tree hash differs from the GroupContext's", ErrInvalidTree)
 	}
-	if err := j.info.verify(j.s, j.tree); err != nil {
-		return err
-	}
+	return j.info.verify(j.s, j.tree)
+}
+
+func (j *joiner) findSelf() error {
 	for i, leaf := range j.tree.leaves() {
 		if bytes.Equal(leaf.encoded(), j.kp.Leaf.encoded()) {
 			j.self = i

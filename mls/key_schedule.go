@@ -86,6 +86,21 @@ func (s *cipherSuite) export(exporter secret, label string, context []byte, leng
 
 const externalInitLabel = "MLS 1.0 external init secret"
 
+// newExternalInit makes the init_secret of an external commit and the KEM
+// output that carries it (Section 8.3).
+func (s *cipherSuite) newExternalInit(externalPub []byte) (kemOutput []byte, initSecret secret, err error) {
+	k, err := s.kem.NewPublicKey(externalPub)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: external_pub", ErrMalformed)
+	}
+	kemOutput, sender, err := hpke.NewSender(k, s.kdf, s.hpke, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: external_pub", ErrMalformed)
+	}
+	initSecret, err = sender.Export(externalInitLabel, s.nh)
+	return kemOutput, initSecret, err
+}
+
 // openExternalInit returns the init_secret that an external commit starts
 // from (Section 8.3).
 func (s *cipherSuite) openExternalInit(external secret, kemOutput []byte) (secret, error) {

@@ -15,8 +15,11 @@ type FrameConfig struct {
 
 // newContent returns the signed content of a message of this member.
 func (g *Group) newContent(signer crypto.Signer, f WireFormat, t ContentType, aad, body []byte) (*authenticatedContent, error) {
-	c := &authenticatedContent{groupID: g.context.GroupID, epoch: g.context.Epoch, aad: aad, contentType: t,
-		sender: Sender{Type: SenderMember, Leaf: g.self}}
+	return g.newContentFrom(Sender{Type: SenderMember, Leaf: g.self}, signer, f, t, aad, body)
+}
+
+func (g *Group) newContentFrom(sender Sender, signer crypto.Signer, f WireFormat, t ContentType, aad, body []byte) (*authenticatedContent, error) {
+	c := &authenticatedContent{groupID: g.context.GroupID, epoch: g.context.Epoch, aad: aad, contentType: t, sender: sender}
 	b := make([]byte, 0, len(c.groupID)+len(aad)+len(body)+128+2*maxNh)
 	b = appendMessageHeader(b, f)
 	b = appendContentHeader(b, c.groupID, c.epoch, c.sender, aad, t)

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"testing"
 	"time"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
 const testSuite = X25519_AES128GCM_SHA256_Ed25519
@@ -196,4 +198,16 @@ func (c *tester) reads(m *Message, text string) {
 	if r := must(c.group.Unprotect(m))(c.t); string(r.Plaintext) != text {
 		c.t.Fatalf("read %q, want %q", r.Plaintext, text)
 	}
+}
+
+func externalSendersData(key []byte, credential Credential) []byte {
+	return wire.AppendVector(nil, func(b []byte) []byte { return credential.append(wire.AppendOpaque(b, key)) })
+}
+
+// newContentUnbound frames a proposal from outside, whose signature does not
+// cover the GroupContext.
+func (g *Group) newContentUnbound(sender Sender, by *tester, p Proposal) (*authenticatedContent, error) {
+	unbound := *g
+	unbound.contextBytes = nil
+	return unbound.newContentFrom(sender, by.signer, WirePublicMessage, ContentProposal, nil, reencodeProposal(p))
 }

@@ -133,7 +133,7 @@ func (g *Group) welcome(signer crypto.Signer, plan *commitPlan, step *transition
 		return nil, err
 	}
 	w := &Welcome{suite: g.suite.id, secrets: make([]encryptedSecrets, len(step.added)),
-		groupInfo: aead.Seal(nil, key.nonce[:g.suite.nn], info.raw, nil)}
+		groupInfo: aead.Seal(nil, key.nonce[:g.suite.nn], info, nil)}
 	errs := make([]error, len(step.added))
 	cfg.Parallel.run(len(step.added), func(i int) {
 		secrets := groupSecrets{joiner: e.joiner, psks: plan.psks}

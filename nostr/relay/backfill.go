@@ -75,6 +75,10 @@ func (b *backfill) run(ctx context.Context) (Coverage, error) {
 	b.filter.Limit = b.pool.cfg.PageSize
 	for until >= since {
 		p, err := b.ask(ctx, until)
+		if errors.Is(err, ErrTooLarge) && b.filter.Limit > 1 {
+			b.filter.Limit /= 2 // the same again in smaller pages
+			continue
+		}
 		if err != nil {
 			b.coverage.Reason = reason(err)
 			return b.coverage, err
@@ -145,7 +149,7 @@ func (b *backfill) ask(ctx context.Context, until nostr.Timestamp) (page, error)
 		return nil
 	})
 	p.fresh, p.single = len(fresh), len(p.ids) > 0 && p.oldest == newest && p.oldest == until
-	if len(fresh) > 0 { // good events also when the page is not whole
+	if len(fresh) > 0 && !errors.Is(err, ErrTooLarge) { // also of a page that is not whole
 		if failed := b.each(fresh); failed != nil {
 			return p, failed
 		}
@@ -176,7 +180,7 @@ func reason(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrDisconnected), errors.Is(err, ErrTooMany), errors.Is(err, errMalformedPage):
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrDisconnected), errors.Is(err, ErrTooMany), errors.Is(err, ErrTooLarge), errors.Is(err, errMalformedPage):
 		return err.Error()
 	}
 	return fmt.Sprintf("stopped: %T", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/marmotgo/marmot/nostr"
@@ -218,5 +219,24 @@ func TestBackfillUnderFaults(t *testing.T) {
 	got, cov, err := backfillAll(t, newPool(t, nil), r.URL(), 10, 100)
 	if err != nil || !cov.Complete || len(got) != 81 {
 		t.Errorf("%+v, %d events, %v", cov, len(got), err)
+	}
+}
+
+// Pages of more bytes than may be held at once are asked for again, smaller.
+func TestBackfillOfLargeEvents(t *testing.T) {
+	r := startRelay(t, relayd.Config{})
+	for at := range nostr.Timestamp(20) {
+		r.Add(event(t, 445, 20+at, strings.Repeat("x", 1000)))
+	}
+	p := newPool(t, func(c *Config) { c.answer = 6000 })
+	if got, cov, err := backfillAll(t, p, r.URL(), 10, 100); err != nil || !cov.Complete || len(got) != 20 {
+		t.Errorf("%+v, %d events, %v", cov, len(got), err)
+	}
+	p = newPool(t, func(c *Config) { c.answer = 1000 })
+	if _, cov, err := backfillAll(t, p, r.URL(), 10, 100); !errors.Is(err, ErrTooLarge) || cov.Complete {
+		t.Errorf("%+v, %v", cov, err)
+	}
+	if _, complete, err := p.Fetch(t.Context(), PurposeGroup, r.URL(), ofKinds(445)); !errors.Is(err, ErrTooLarge) || complete {
+		t.Error(complete, err)
 	}
 }

@@ -23,7 +23,12 @@ var (
 	ErrDisconnected = errors.New("relay: connection was lost")
 	ErrRefused      = errors.New("relay: subscription was refused")
 	ErrTooMany      = errors.New("relay: more events than were asked for")
+	ErrTooLarge     = errors.New("relay: more bytes than one answer may have")
 )
+
+// maxAnswer is the most bytes of frames that one REQ of a Fetch or Backfill may
+// bring: 64 of the largest frames, or 500 events of 128 kB.
+const maxAnswer = 64 << 20
 
 // Purpose separates connections to the same relay. Callers may use their own,
 // such as "inbox:" and an account's key.
@@ -64,7 +69,9 @@ type Config struct {
 	PageSize int   // events asked for in one page of a Backfill; default 500
 	MaxFetch int   // most events of one Fetch; default 5,000
 
-	Now func() time.Time // of auth events; default time.Now
+	Now func() time.Time // of auth events and coverage; default time.Now
+
+	answer int // for tests: in place of maxAnswer
 }
 
 func (c Config) withDefaults() Config {
@@ -79,6 +86,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxFrame, nostr.MaxEventSize)
 	setDefault(&c.PageSize, 500)
 	setDefault(&c.MaxFetch, 5000)
+	setDefault(&c.answer, maxAnswer)
 	if c.HTTPClient == nil {
 		c.HTTPClient = httpClient(c.Dial)
 	}

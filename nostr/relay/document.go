@@ -18,7 +18,7 @@ const (
 )
 
 // announcedLimit returns the max_limit of the relay's NIP-11 document, 0 when
-// it does not say. An answer is remembered, a failure is not.
+// it does not say. An answer is remembered, also one without a document.
 func (p *Pool) announcedLimit(ctx context.Context, url string) int {
 	url, err := nostr.NormalizeRelayURL(url)
 	if err != nil {
@@ -61,7 +61,7 @@ func (p *Pool) document(ctx context.Context, url string) (limit int, ok bool) {
 		} `json:"limitation"`
 	}
 	if resp.StatusCode != http.StatusOK || json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(&doc) != nil {
-		return 0, false
+		return 0, resp.StatusCode < 500
 	}
 	return max(doc.Limitation.MaxLimit, 0), true
 }

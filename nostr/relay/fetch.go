@@ -48,11 +48,15 @@ func (p *Pool) collect(ctx context.Context, purpose Purpose, url string, filter 
 	if sub.conn == nil {
 		return false, fmt.Errorf("%w: URL or pool", ErrRefused)
 	}
+	size := 0
 	for {
 		select {
 		case d := <-deliveries:
 			switch {
 			case d.Event != nil:
+				if size += d.size; size > p.cfg.answer {
+					return false, ErrTooLarge
+				}
 				if err := each(d.Event); err != nil {
 					return false, err
 				}

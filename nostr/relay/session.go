@@ -66,7 +66,7 @@ func (s *session) read() error {
 		for _, sub := range s.takeGreet() {
 			s.give(sub, Delivery{Connected: true})
 		}
-		s.handle(&m)
+		s.handle(&m, len(frame))
 	}
 }
 
@@ -87,10 +87,10 @@ func (s *session) give(sub *Subscription, d Delivery) {
 	s.delivering.Store(false)
 }
 
-func (s *session) handle(m *nostr.RelayMessage) {
+func (s *session) handle(m *nostr.RelayMessage, size int) {
 	switch m.Type {
 	case "EVENT":
-		s.handleEvent(m)
+		s.handleEvent(m, size)
 	case "EOSE":
 		s.handleEOSE(m)
 	case "CLOSED":
@@ -115,7 +115,7 @@ func (s *session) request(id string) (*Subscription, []nostr.Filter) {
 	return sub, sub.filters
 }
 
-func (s *session) handleEvent(m *nostr.RelayMessage) {
+func (s *session) handleEvent(m *nostr.RelayMessage, size int) {
 	sub, filters := s.request(m.SubID)
 	if sub == nil {
 		return // of a request that has ended
@@ -124,7 +124,7 @@ func (s *session) handleEvent(m *nostr.RelayMessage) {
 		s.conn.count(&s.conn.status.Unmatched)
 		return
 	}
-	s.give(sub, Delivery{Event: m.Event})
+	s.give(sub, Delivery{Event: m.Event, size: size})
 }
 
 func (s *session) handleEOSE(m *nostr.RelayMessage) {

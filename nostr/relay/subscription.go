@@ -16,6 +16,7 @@ type Delivery struct {
 	Disconnected bool
 
 	whole bool // with EOSE: nothing was dropped since the REQ that may have belonged to it
+	size  int  // with Event: of its frame in bytes
 }
 
 // Subscription is a standing request to one relay. It is renewed after every
