@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 )
 
 // ErrEncoding is wrapped by every decoding error of this package: the bytes
@@ -127,4 +129,14 @@ func appendLength(b []byte, v uint64) []byte {
 func appendOpaque[T ~string | ~[]byte](b []byte, v T) []byte {
 	b = appendLength(b, uint64(len(v)))
 	return append(b, v...)
+}
+
+// decodeBase64 reads standard, padded base64 and nothing else; the standard
+// library's decoder would skip line breaks.
+func decodeBase64(s string) ([]byte, error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") {
+		return nil, malformed("content is not padded base64")
+	}
+	return b, nil
 }

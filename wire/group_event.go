@@ -108,9 +108,9 @@ func ParseGroupEvent(e *nostr.Event) (*GroupEvent, error) {
 	if err := checkExpiration(e.Tags); err != nil {
 		return nil, err
 	}
-	sealed, err := base64.StdEncoding.Strict().DecodeString(e.Content)
+	sealed, err := decodeBase64(e.Content)
 	if err != nil {
-		return nil, malformed("content is not padded base64")
+		return nil, err
 	}
 	if len(sealed) < chacha20poly1305.NonceSize+chacha20poly1305.Overhead {
 		return nil, malformed("%d sealed bytes", len(sealed))

@@ -117,9 +117,9 @@ func ParseKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, erro
 }
 
 func decodeKeyPackage(content string) (*mls.KeyPackage, error) {
-	b, err := base64.StdEncoding.Strict().DecodeString(content)
+	b, err := decodeBase64(content)
 	if err != nil {
-		return nil, malformed("content is not padded base64")
+		return nil, err
 	}
 	m, err := mls.DecodeMessage(b)
 	if err != nil {

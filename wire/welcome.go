@@ -61,9 +61,9 @@ func ParseWelcome(rumor *nostr.Event) (*Welcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(rumor.Content)
+	b, err := decodeBase64(rumor.Content)
 	if err != nil {
-		return nil, malformed("content is not padded base64")
+		return nil, err
 	}
 	m, err := mls.DecodeMessage(b)
 	if err != nil {

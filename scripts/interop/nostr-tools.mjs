@@ -3,6 +3,7 @@ import { finalizeEvent, getEventHash, getPublicKey, verifyEvent } from 'nostr-to
 import * as nip19 from 'nostr-tools/nip19'
 import * as nip44 from 'nostr-tools/nip44'
 import * as nip59 from 'nostr-tools/nip59'
+import { Relay } from 'nostr-tools/relay'
 import { serve } from './lines.mjs'
 
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, 'hex'))
@@ -11,7 +12,32 @@ const hex = (b) => Buffer.from(b).toString('hex')
 // Results with bytes in them, such as a decoded nsec, become hex.
 const plain = (v) => (v instanceof Uint8Array ? hex(v) : v)
 
+// converse connects, publishes the events, logs in when sec is given, and
+// returns the relay's answers and what the filter finds.
+async function converse({ url, events, filter, sec }) {
+  const relay = await Relay.connect(url)
+  const publish = (e) => relay.publish(e).catch((refusal) => refusal.message)
+  const answers = []
+  for (const e of events) answers.push(await publish(e))
+  const find = () =>
+    new Promise((resolve) => {
+      const found = []
+      const sub = relay.subscribe([filter], {
+        onevent: (e) => found.push(e),
+        oneose: () => sub.close() ?? resolve({ found }),
+        onclose: (reason) => resolve({ found, closed: reason }),
+      })
+    })
+  const before = await find()
+  if (sec) await relay.auth(async (template) => finalizeEvent(template, bytes(sec)))
+  const after = await find()
+  relay.close()
+  return { answers, before, after }
+}
+
 serve({
+  converse,
+
   pubkey: ({ sec }) => getPublicKey(bytes(sec)),
   hash: ({ event }) => getEventHash(event),
   sign: ({ event, sec }) => finalizeEvent(event, bytes(sec)),

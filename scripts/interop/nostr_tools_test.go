@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/nostr/relayd"
 )
 
 // texts are what serializers and ciphers get wrong.
@@ -233,4 +234,51 @@ func giftWrap(t *testing.T, author nostr.SecretKey, recipient nostr.PubKey, rumo
 		t.Fatal(err)
 	}
 	return wrap
+}
+
+// Their client at our relay: publishing, refusals, queries, and a login to read
+// a gift wrap.
+func TestRelay(t *testing.T) {
+	r, err := relayd.Start(":0", relayd.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := startPeer(t, "nostr-tools.mjs")
+	ours, _ := secret(t)
+	theirs, sec := secret(t)
+	rumor := &nostr.Event{PubKey: ours.PubKey(), Kind: 14, Content: "hi"}
+	rumor.ID = rumor.ComputeID()
+	wrap := giftWrap(t, ours, theirs.PubKey(), rumor)
+	note := &nostr.Event{Kind: 1, CreatedAt: 5, Content: "a\u2028b"}
+	if err := ours.SignEvent(note); err != nil {
+		t.Fatal(err)
+	}
+	forged := *note
+	forged.Sig[0] ^= 1
+
+	type answer struct {
+		Found  []json.RawMessage
+		Closed string
+	}
+	var got struct {
+		Answers       []string
+		Before, After answer
+	}
+	p.call("converse", args{
+		"url": r.URL(), "sec": sec, "events": []any{raw(note), raw(wrap), raw(&forged)},
+		"filter": nostr.Filter{Kinds: []nostr.Kind{nostr.KindGiftWrap}, Tags: map[string][]string{"p": {theirs.PubKey().String()}}},
+	}, &got)
+	if len(got.Answers) != 3 || !strings.HasPrefix(got.Answers[2], "invalid:") || len(r.Events()) != 2 {
+		t.Errorf("answers %q, %d events kept", got.Answers, len(r.Events()))
+	}
+	if !strings.HasPrefix(got.Before.Closed, "auth-required:") || len(got.Before.Found) != 0 {
+		t.Errorf("before the login: %+v", got.Before)
+	}
+	if len(got.After.Found) != 1 || got.After.Closed != "" {
+		t.Fatalf("after the login: %d events, %q", len(got.After.Found), got.After.Closed)
+	}
+	if e, err := nostr.ParseEvent(got.After.Found[0]); err != nil || e.ID != wrap.ID {
+		t.Error(err)
+	}
 }

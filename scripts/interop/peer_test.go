@@ -23,7 +23,8 @@ type peer struct {
 // startPeer starts a driver; it ends with the test.
 func startPeer(t *testing.T, driver string) *peer {
 	t.Helper()
-	cmd := exec.Command("node", driver)
+	// Node 20 has its WebSocket behind this flag, later ones without it.
+	cmd := exec.Command("node", "--experimental-websocket", "--no-warnings", driver)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
