@@ -38,6 +38,7 @@ func (s *step) advance(tip *node) {
 	default:
 		s.prune()
 		s.renewLeave()
+		s.wishAgain()
 	}
 }
 
@@ -56,6 +57,9 @@ func (s *step) supersede(n *node) {
 		in.Disposition = deferred
 		in.Judged = true
 		s.putInput(in)
+	}
+	if n.wish != nil {
+		s.superseded = append(s.superseded, n)
 	}
 	s.effect(Effect{Kind: EffectSuperseded, Epoch: n.epoch, Commit: wire.MessageID(n.id), Turn: s.g.turn(n)})
 }

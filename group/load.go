@@ -154,7 +154,7 @@ func (l *loader) build() error {
 
 func (l *loader) restore(id stateID, stored *storedNode) error {
 	n := &node{
-		id: id, epoch: stored.Epoch, commit: stored.Commit, removed: stored.Removed,
+		id: id, epoch: stored.Epoch, commit: stored.Commit, wish: stored.Wish, removed: stored.Removed,
 		pending: stored.Pending, abandoned: stored.Abandoned, full: stored.Full, erased: stored.Erased,
 	}
 	parent := l.g.nodes[stored.Parent]

@@ -27,6 +27,7 @@ type node struct {
 	children []*node
 	epoch    uint64
 	commit   *commitInfo // nil at the beginning
+	wish     *intent     // of an own commit: what it was for
 	settings *wire.Settings
 	removed  bool // the commit removes this member: nothing follows here
 	pending  bool // own commit that no relay accepted yet

@@ -192,7 +192,7 @@ func (s *step) commit(i *intent, cfg mls.CommitConfig) {
 		s.putSignatureKey(i.signatureKey())
 	}
 	id := wire.MessageIDOf(staged.Message)
-	n.id, n.pending, n.commit.Own = stateID(id), true, true
+	n.id, n.pending, n.commit.Own, n.wish = stateID(id), true, true, i.wish()
 	s.addNode(n, parent)
 	own := &retained{
 		ID: id, Kind: kindCommit, Epoch: parent.epoch, Seq: s.g.nextSeq(), Own: true,

@@ -90,6 +90,7 @@ type storedNode struct {
 	Parent    stateID     `json:"parent,omitzero"`
 	Epoch     uint64      `json:"epoch"`
 	Commit    *commitInfo `json:"commit,omitempty"`
+	Wish      *intent     `json:"wish,omitempty"`
 	Removed   bool        `json:"removed,omitempty"`
 	Pending   bool        `json:"pending,omitempty"`
 	Abandoned bool        `json:"abandoned,omitempty"`
@@ -148,7 +149,7 @@ func (s *step) putSignatureKey(key ed25519.PrivateKey) {
 
 // putNode stores a new state: public part, secrets and ratchets.
 func (s *step) putNode(n *node) error {
-	stored := storedNode{Epoch: n.epoch, Commit: n.commit, Removed: n.removed, Pending: n.pending, Abandoned: n.abandoned, Full: n.full, Erased: n.erased}
+	stored := storedNode{Epoch: n.epoch, Commit: n.commit, Wish: n.wish, Removed: n.removed, Pending: n.pending, Abandoned: n.abandoned, Full: n.full, Erased: n.erased}
 	if n.parent != nil {
 		stored.Parent = n.parent.id
 	}

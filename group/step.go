@@ -10,14 +10,15 @@ import (
 
 // step collects what one call of Step changes and causes.
 type step struct {
-	g         *Group
-	now       time.Time
-	out       Output
-	index     map[string]int // key of a record to its place in out.Records
-	touched   map[*node]bool // states whose ratchets moved
-	changed   bool           // states or keys changed: waiting input may fit now
-	witnessed bool           // a message was opened that may count for a branch
-	err       error          // a failure of our own; the caller reloads
+	g          *Group
+	now        time.Time
+	out        Output
+	index      map[string]int // key of a record to its place in out.Records
+	touched    map[*node]bool // states whose ratchets moved
+	changed    bool           // states or keys changed: waiting input may fit now
+	witnessed  bool           // a message was opened that may count for a branch
+	superseded []*node        // own commits that lost in this step
+	err        error          // a failure of our own; the caller reloads
 }
 
 func (g *Group) begin(now time.Time) *step {

@@ -38,7 +38,7 @@ func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
 	if sender == (Sender{Type: SenderMember, Leaf: g.self}) {
 		return nil, ErrOwnMessage
 	}
-	if g.secrets.initSecret == nil {
+	if g.secrets.initSecret == nil || g.keys == nil {
 		return nil, ErrErased
 	}
 	list, err := c.Proposals(in.Proposals)
@@ -142,7 +142,10 @@ func (g *Group) mergePath(step *transition, plan *commitPlan, sender Sender, pat
 			return err
 		}
 	}
-	if err := g.checkPathLeaf(step, plan, path.leaf); err != nil {
+	if err := g.checkPathLeaf(plan, path.leaf); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidPath, err)
+	}
+	if err := path.leaf.verifySignature(g.suite, g.context.GroupID, step.sender); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidPath, err)
 	}
 	merged, err := step.base.mergePath(step.sender, path, step.added)
@@ -157,15 +160,13 @@ func (g *Group) mergePath(step *transition, plan *commitPlan, sender Sender, pat
 	return nil
 }
 
-// checkPathLeaf checks the committer's new leaf (Section 12.4.2).
-func (g *Group) checkPathLeaf(step *transition, plan *commitPlan, leaf *LeafNode) error {
+// checkPathLeaf checks the committer's new leaf (Section 12.4.2), but for its
+// signature and keys, which depend on its place.
+func (g *Group) checkPathLeaf(plan *commitPlan, leaf *LeafNode) error {
 	if leaf.Source != LeafSourceCommit {
 		return fmt.Errorf("%w: leaf node source %d", ErrInvalidLeaf, leaf.Source)
 	}
-	if err := checkLeaf(g.suite, leaf, plan.extensions); err != nil {
-		return err
-	}
-	return leaf.verifySignature(g.suite, g.context.GroupID, step.sender)
+	return checkLeaf(g.suite, leaf, plan.extensions)
 }
 
 // applySecrets computes what the key schedule takes in.

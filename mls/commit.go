@@ -142,7 +142,7 @@ func (g *Group) createPath(step *transition, plan *commitPlan, leaf LeafNode, si
 		if err != nil {
 			return nil, err
 		}
-		return signed, g.checkPathLeaf(step, plan, signed)
+		return signed, g.checkPathLeaf(plan, signed)
 	}
 	context := func(treeHash []byte) []byte {
 		step.context.TreeHash = treeHash

@@ -35,7 +35,7 @@ const exporterTreeWidth = 1 << 16
 
 // erasedTrees gives a group without any consumable secret.
 func erasedTrees() (*secretTree, *frontier) {
-	return &secretTree{frontier: &frontier{}, ratchets: map[LeafIndex]*leafRatchets{}}, &frontier{}
+	return &secretTree{frontier: &frontier{}}, &frontier{}
 }
 
 // plant starts the trees of a new epoch.

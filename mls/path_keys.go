@@ -21,8 +21,12 @@ type pathKeys struct {
 // newPathKeys returns the keys of a member who knows only the leaf's, copied.
 func newPathKeys(leafPriv []byte) *pathKeys { return &pathKeys{leaf: bytes.Clone(leafPriv)} }
 
-// at returns the key of the node at a height on the own path, or nil.
+// at returns the key of the node at a height on the own path, or nil. Erased
+// keys may be a nil k.
 func (k *pathKeys) at(height uint8) secret {
+	if k == nil {
+		return nil
+	}
 	if height == 0 {
 		return k.leaf
 	}
@@ -85,7 +89,7 @@ func decodePathKeys(r *wire.Reader) (*pathKeys, error) {
 // keepKeys returns a copy of k with only the keys that still belong to nodes
 // of t: those of nodes that were blanked go.
 func (t *ratchetTree) keepKeys(self LeafIndex, k *pathKeys) *pathKeys {
-	next := &pathKeys{leaf: bytes.Clone(k.leaf), path: make([]secret, t.root.height)}
+	next := &pathKeys{leaf: bytes.Clone(k.at(0)), path: make([]secret, t.root.height)}
 	for n := t.root; n.left != nil; n = n.toward(self) {
 		if n.parent != nil && !n.parent.hasUnmerged(self) {
 			next.path[n.height-1] = bytes.Clone(k.at(n.height))

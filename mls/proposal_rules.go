@@ -261,12 +261,6 @@ func (p *planner) checkDictionaryKept() error {
 // applyAppData brings the results of all AppDataUpdates into the next
 // GroupContext. The named components change and no other.
 func (p *planner) applyAppData(results map[ComponentID][]byte) error {
-	if len(p.appData) == 0 {
-		if len(results) != 0 {
-			return invalid("results for components that no proposal names")
-		}
-		return nil
-	}
 	dictionary := p.plan.extensions.appData()
 	seen := map[ComponentID]bool{} // true: removed
 	for _, u := range p.appData {
@@ -275,11 +269,11 @@ func (p *planner) applyAppData(results map[ComponentID][]byte) error {
 			return invalid("component 0x%04x is changed twice", uint16(u.Component))
 		}
 		seen[u.Component] = u.Remove
-		data, given := results[u.Component]
-		if results == nil {
-			data = u.Data
-		} else if !given || (data == nil) != u.Remove {
-			return invalid("no fitting result for component 0x%04x", uint16(u.Component))
+		data := u.Data
+		if results != nil {
+			if data = results[u.Component]; (data == nil) != u.Remove {
+				return invalid("no fitting result for component 0x%04x", uint16(u.Component))
+			}
 		}
 		if !u.Remove {
 			dictionary = dictionary.With(u.Component, data)
@@ -290,8 +284,13 @@ func (p *planner) applyAppData(results map[ComponentID][]byte) error {
 		}
 		dictionary = dictionary.Without(u.Component)
 	}
-	if len(seen) < len(results) {
-		return invalid("results for components that no proposal names")
+	for id := range results {
+		if _, named := seen[id]; !named {
+			return invalid("a result for component 0x%04x, which no proposal names", uint16(id))
+		}
+	}
+	if len(seen) == 0 {
+		return nil
 	}
 	p.plan.extensions = p.plan.extensions.withAppData(dictionary, dictionaryMovesToEnd)
 	if err := p.plan.extensions.check(); err != nil {

@@ -17,8 +17,8 @@ import (
 // the confirmation tag is not, so what gets through all other checks ends in
 // ErrConfirmation and what is refused shows why.
 
-// forge returns a commit of c with any proposals and path.
-func (c *tester) forge(path []byte, list ...proposalOrRef) []byte {
+// forgeBytes returns a commit of c with any proposals and path.
+func (c *tester) forgeBytes(path []byte, list ...proposalOrRef) []byte {
 	c.t.Helper()
 	content := must(c.group.newContent(c.signer, WirePublicMessage, ContentCommit, nil, appendCommit(nil, list, path)))(c.t)
 	content.confirm(make([]byte, c.group.suite.nh))
@@ -98,9 +98,9 @@ func TestBugCommitWithoutRequiredPath(t *testing.T) {
 		"Add and AppEphemeral":   {values(add, ephemeral), ErrConfirmation},
 		"ReInit":                 {values(ReInit{Version: version10, Suite: testSuite}), ErrConfirmation},
 	} {
-		b.refuses(name, a.forge(nil, c.list...), c.want, known...)
+		b.refuses(name, a.forgeBytes(nil, c.list...), c.want, known...)
 	}
-	b.refuses("nothing, with a path", a.forge(a.emptyPath(func(*LeafNode) {})), ErrConfirmation)
+	b.refuses("nothing, with a path", a.forgeBytes(a.emptyPath(func(*LeafNode) {})), ErrConfirmation)
 	advance(t, members, 0, CommitConfig{Path: PathAlways})
 }
 
@@ -345,7 +345,7 @@ func TestBugIndexBeyondTree(t *testing.T) {
 	members := newTesters(t, testSuite, 3)
 	a, b := members[0], members[1]
 	for _, i := range []LeafIndex{3, 4, 1 << 24, 1 << 31, 1<<32 - 1} {
-		b.refuses("Remove", a.forge(a.emptyPath(func(*LeafNode) {}), values(Remove{Removed: i})...), ErrInvalidProposals)
+		b.refuses("Remove", a.forgeBytes(a.emptyPath(func(*LeafNode) {}), values(Remove{Removed: i})...), ErrInvalidProposals)
 		content := must(a.group.newContent(a.signer, WirePublicMessage, ContentProposal, nil, appendProposal(nil, Remove{})))(t)
 		m := decode(t, must(a.group.frame(content, false))(t))
 		m.public.content.sender.Leaf = i
@@ -392,7 +392,7 @@ func groupWithOldClient(t *testing.T) []*tester {
 func TestBugRemovedMemberMustSupportProposals(t *testing.T) {
 	members := groupWithOldClient(t)
 	a, b := members[0], members[1]
-	b.refuses("AppEphemeral", a.forge(nil, values(AppEphemeral{})...), ErrInvalidProposals)
+	b.refuses("AppEphemeral", a.forgeBytes(nil, values(AppEphemeral{})...), ErrInvalidProposals)
 	staged := a.commit(CommitConfig{Proposals: []Proposal{AppEphemeral{}, Remove{Removed: 2}}})
 	next := must(b.apply(staged.Message))(t)
 	same(t, "tag", next.ConfirmationTag(), staged.Next.ConfirmationTag())
@@ -414,12 +414,12 @@ func TestBugUpdateBesideRemove(t *testing.T) {
 	ref := proposalOrRef{ref: a.verifyProposal(proposed).Ref()}
 	path := a.emptyPath(func(*LeafNode) {})
 	known := b.verifyProposal(proposed)
-	b.refuses("Update, Remove", a.forge(path, ref, values(Remove{Removed: 2})[0]), ErrInvalidProposals, known)
-	b.refuses("Remove, Update", a.forge(path, values(Remove{Removed: 2})[0], ref), ErrInvalidProposals, known)
-	b.refuses("Update twice", a.forge(path, ref, ref), ErrInvalidProposals, known)
-	b.refuses("Remove twice", a.forge(path, values(Remove{Removed: 2}, Remove{Removed: 2})...), ErrInvalidProposals)
-	b.refuses("own Remove", a.forge(path, values(Remove{Removed: 0})...), ErrInvalidProposals)
-	b.refuses("own Update", a.forge(path, values(update)...), ErrInvalidProposals)
+	b.refuses("Update, Remove", a.forgeBytes(path, ref, values(Remove{Removed: 2})[0]), ErrInvalidProposals, known)
+	b.refuses("Remove, Update", a.forgeBytes(path, values(Remove{Removed: 2})[0], ref), ErrInvalidProposals, known)
+	b.refuses("Update twice", a.forgeBytes(path, ref, ref), ErrInvalidProposals, known)
+	b.refuses("Remove twice", a.forgeBytes(path, values(Remove{Removed: 2}, Remove{Removed: 2})...), ErrInvalidProposals)
+	b.refuses("own Remove", a.forgeBytes(path, values(Remove{Removed: 0})...), ErrInvalidProposals)
+	b.refuses("own Update", a.forgeBytes(path, values(update)...), ErrInvalidProposals)
 }
 
 func TestBugTruncation(t *testing.T) {
@@ -494,10 +494,10 @@ func TestBugDictionaryByGroupContextExtensions(t *testing.T) {
 	lifted := testExtensions()
 	lifted[0].Data, lifted[1].Data = required.Append(nil), other[1].Data
 	for name, e := range map[string]Extensions{"changed": other, "dropped": testExtensions()[:1], "requirement lifted too": lifted} {
-		b.refuses(name, a.forge(path, values(GroupContextExtensions{Extensions: e})...), ErrInvalidProposals)
+		b.refuses(name, a.forgeBytes(path, values(GroupContextExtensions{Extensions: e})...), ErrInvalidProposals)
 	}
 	twice := GroupContextExtensions{Extensions: testExtensions()}
-	b.refuses("twice", a.forge(path, values(twice, twice)...), ErrInvalidProposals)
+	b.refuses("twice", a.forgeBytes(path, values(twice, twice)...), ErrInvalidProposals)
 }
 
 func TestBugPathKeysNotUnique(t *testing.T) {
@@ -509,9 +509,9 @@ func TestBugPathKeysNotUnique(t *testing.T) {
 	}
 	own, _ := b.group.Leaf(0)
 	other, _ := b.group.Leaf(3)
-	b.refuses("key kept", a.forge(key(own.EncryptionKey)), ErrInvalidPath)
-	b.refuses("key of another leaf", a.forge(key(other.EncryptionKey)), ErrInvalidPath)
-	b.refuses("key of the root", a.forge(key(b.group.tree.root.parent.encryptionKey)), ErrInvalidPath)
+	b.refuses("key kept", a.forgeBytes(key(own.EncryptionKey)), ErrInvalidPath)
+	b.refuses("key of another leaf", a.forgeBytes(key(other.EncryptionKey)), ErrInvalidPath)
+	b.refuses("key of the root", a.forgeBytes(key(b.group.tree.root.parent.encryptionKey)), ErrInvalidPath)
 }
 
 func TestBugSupportNotCheckedAgain(t *testing.T) {
@@ -522,16 +522,16 @@ func TestBugSupportNotCheckedAgain(t *testing.T) {
 	unlisted := testCapabilities(testSuite)
 	unlisted.Extensions = nil
 	dropped := func(l *LeafNode) { l.Capabilities = less }
-	b.refuses("required proposal dropped", a.forge(a.emptyPath(dropped)), ErrInvalidPath)
-	b.refuses("context extension dropped", a.forge(a.emptyPath(func(l *LeafNode) { l.Capabilities = unlisted })), ErrInvalidPath)
-	b.refuses("credential that others lack", a.forge(a.emptyPath(func(l *LeafNode) {
+	b.refuses("required proposal dropped", a.forgeBytes(a.emptyPath(dropped)), ErrInvalidPath)
+	b.refuses("context extension dropped", a.forgeBytes(a.emptyPath(func(l *LeafNode) { l.Capabilities = unlisted })), ErrInvalidPath)
+	b.refuses("credential that others lack", a.forgeBytes(a.emptyPath(func(l *LeafNode) {
 		l.Credential = Credential{Type: 0xf000, Raw: []byte{1}}
 		l.Capabilities.Credentials = []CredentialType{CredentialBasic, 0xf000}
 	})), ErrInvalidPath)
-	b.refuses("own credential not listed", a.forge(a.emptyPath(func(l *LeafNode) {
+	b.refuses("own credential not listed", a.forgeBytes(a.emptyPath(func(l *LeafNode) {
 		l.Capabilities.Credentials = nil
 	})), ErrInvalidPath)
-	b.refuses("own extension not listed", a.forge(a.emptyPath(func(l *LeafNode) {
+	b.refuses("own extension not listed", a.forgeBytes(a.emptyPath(func(l *LeafNode) {
 		l.Extensions = Extensions{{Type: 0xf00d}}
 	})), ErrInvalidPath)
 	// An Update is held to the same, and to its source.
@@ -547,7 +547,7 @@ func TestBugSupportNotCheckedAgain(t *testing.T) {
 		leaf := must(newLeafNode(c.group.suite, c.signer, l, c.group.context.GroupID, 2))(t)
 		sent := c.propose(Update{Leaf: leaf})
 		ref := proposalOrRef{ref: a.verifyProposal(sent).Ref()}
-		b.refuses(name, a.forge(a.emptyPath(func(*LeafNode) {}), ref), ErrInvalidProposals, b.verifyProposal(sent))
+		b.refuses(name, a.forgeBytes(a.emptyPath(func(*LeafNode) {}), ref), ErrInvalidProposals, b.verifyProposal(sent))
 	}
 }
 
@@ -559,9 +559,9 @@ func TestBugDuplicatePSK(t *testing.T) {
 	short.ID.Nonce, long.ID.Nonce = make([]byte, 31), make([]byte, 33)
 	resumption := PreSharedKey{ID: PSKID{Type: PSKResumption, Usage: ResumptionBranch, Nonce: make([]byte, 32)}}
 	for name, list := range map[string][]Proposal{"twice": {psk, psk}, "short nonce": {short}, "long nonce": {long}, "usage": {resumption}} {
-		b.refuses(name, a.forge(nil, values(list...)...), ErrInvalidProposals)
+		b.refuses(name, a.forgeBytes(nil, values(list...)...), ErrInvalidProposals)
 	}
-	b.refuses("not known", a.forge(nil, values(psk)...), ErrMissingPSK)
+	b.refuses("not known", a.forgeBytes(nil, values(psk)...), ErrMissingPSK)
 }
 
 func TestBugLastResortKeyDeleted(t *testing.T) {
@@ -610,4 +610,21 @@ func TestBugDroppedCommitKeepsKeys(t *testing.T) {
 	advance(t, members, 1, CommitConfig{Path: PathAlways})
 	advance(t, members, 3, CommitConfig{Path: PathAlways})
 	advance(t, members, 0, CommitConfig{Path: PathAlways})
+}
+
+// A saved record that has the init secret but no path keys, as a crash or an
+// editor could leave it, must not take the process down.
+func TestSecretsWithoutPathKeys(t *testing.T) {
+	members := newTesters(t, testSuite, 3)
+	a, b := members[0], members[1]
+	full := b.group.AppendSecrets(nil)
+	cut := bytes.TrimSuffix(full, b.group.keys.appendPathKeys([]byte{1}))
+	g := must(DecodeState(b.group.AppendState(nil), append(slices.Clone(cut), 0), b.group.AppendRatchets(nil)))(t)
+	b.group = g
+	if _, err := b.apply(a.commit(CommitConfig{Path: PathAlways}).Message); !errors.Is(err, ErrErased) {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := g.Commit(b.signer, CommitConfig{Path: PathAlways}); !errors.Is(err, ErrErased) {
+		t.Errorf("commit: %v", err)
+	}
 }

@@ -18,7 +18,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	r := ratchet{secret: key, skipped: []skippedKey{{key: message}}}
 	node := frontierNode{value: key}
 	step := frontierStep{siblings: []frontierNode{node}, leaf: key}
-	front := frontier{width: 1, nodes: map[uint32]secret{1: key}}
+	front := frontier{width: 1, nodes: []frontierNode{node}}
 	leaves := leafRatchets{handshake: r, application: r}
 	tree := secretTree{frontier: &front, ratchets: map[LeafIndex]*leafRatchets{0: &leaves}}
 	epoch := epochSecrets{initSecret: key, exporter: key}

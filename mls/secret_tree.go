@@ -1,8 +1,8 @@
 package mls
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"math/bits"
 	"slices"
 )
@@ -13,12 +13,23 @@ import (
 // Nodes are numbered as in a heap: 1 is the root, 2i and 2i+1 are below i.
 type frontier struct {
 	redactedValue
-	width uint32 // leaves, a power of two; 0 once erased
-	nodes map[uint32]secret
+	width uint32         // leaves, a power of two; 0 once erased
+	nodes []frontierNode // held, ascending
+}
+
+type frontierNode struct {
+	redactedValue
+	index uint32
+	value secret
 }
 
 func newFrontier(width uint32, root secret) *frontier {
-	return &frontier{width: width, nodes: map[uint32]secret{1: root}}
+	return &frontier{width: width, nodes: []frontierNode{{index: 1, value: root}}}
+}
+
+// find returns the place of a node in the list and whether it is held.
+func (f *frontier) find(index uint32) (int, bool) {
+	return slices.BinarySearchFunc(f.nodes, index, func(n frontierNode, i uint32) int { return cmp.Compare(n.index, i) })
 }
 
 // frontierStep is a leaf derived but not yet taken.
@@ -27,12 +38,6 @@ type frontierStep struct {
 	from     uint32 // the held node it was derived from
 	siblings []frontierNode
 	leaf     secret
-}
-
-type frontierNode struct {
-	redactedValue
-	index uint32
-	value secret
 }
 
 // derive computes a leaf's secret and changes nothing.
@@ -45,13 +50,15 @@ func (f *frontier) derive(s *cipherSuite, leaf uint32) (*frontierStep, error) {
 	}
 	target := f.width + leaf
 	depth := 0
-	for f.nodes[target>>depth] == nil {
+	at, held := f.find(target)
+	for !held {
 		if depth++; target>>depth == 0 {
 			return nil, ErrConsumed
 		}
+		at, held = f.find(target >> depth)
 	}
 	step := &frontierStep{from: target >> depth, siblings: make([]frontierNode, 0, depth)}
-	node := slices.Clone(f.nodes[step.from])
+	node := slices.Clone(f.nodes[at].value)
 	for ; depth > 0; depth-- {
 		child := target >> (depth - 1)
 		left := s.expandWithLabel(node, "tree", []byte("left"), s.nh)
@@ -69,10 +76,13 @@ func (f *frontier) derive(s *cipherSuite, leaf uint32) (*frontierStep, error) {
 
 // take makes a derived leaf the only copy of its secret.
 func (f *frontier) take(step *frontierStep) {
-	f.nodes[step.from].erase()
-	delete(f.nodes, step.from)
+	if at, held := f.find(step.from); held {
+		f.nodes[at].value.erase()
+		f.nodes = slices.Delete(f.nodes, at, at+1)
+	}
 	for _, n := range step.siblings {
-		f.nodes[n.index] = n.value
+		at, _ := f.find(n.index)
+		f.nodes = slices.Insert(f.nodes, at, n)
 	}
 }
 
@@ -86,13 +96,10 @@ func (step *frontierStep) drop() {
 
 func (f *frontier) erase() {
 	for _, n := range f.nodes {
-		n.erase()
+		n.value.erase()
 	}
 	f.width, f.nodes = 0, nil
 }
-
-// indices returns the numbers of the held nodes, ascending.
-func (f *frontier) indices() []uint32 { return slices.Sorted(maps.Keys(f.nodes)) }
 
 // valid reports whether no held node is outside the tree or above another.
 func (f *frontier) valid() bool {
@@ -102,12 +109,12 @@ func (f *frontier) valid() bool {
 	if bits.OnesCount32(f.width) != 1 || f.width > maxLeafIndex {
 		return false
 	}
-	for i := range f.nodes {
-		if i == 0 || i >= 2*f.width {
+	for _, n := range f.nodes {
+		if n.index == 0 || n.index >= 2*f.width {
 			return false
 		}
-		for up := i >> 1; up > 0; up >>= 1 {
-			if f.nodes[up] != nil {
+		for up := n.index >> 1; up > 0; up >>= 1 {
+			if _, above := f.find(up); above {
 				return false
 			}
 		}
@@ -120,7 +127,7 @@ func (f *frontier) valid() bool {
 type secretTree struct {
 	redactedValue
 	frontier *frontier
-	ratchets map[LeafIndex]*leafRatchets
+	ratchets map[LeafIndex]*leafRatchets // nil until somebody sent
 }
 
 // leafRatchets are one sender's ratchets.
@@ -130,7 +137,7 @@ type leafRatchets struct {
 }
 
 func newSecretTree(width uint32, root secret) *secretTree {
-	return &secretTree{frontier: newFrontier(width, root), ratchets: map[LeafIndex]*leafRatchets{}}
+	return &secretTree{frontier: newFrontier(width, root)}
 }
 
 // sender returns the ratchets of a leaf. If they are new, step is what must be
@@ -155,6 +162,9 @@ func (t *secretTree) sender(s *cipherSuite, leaf LeafIndex) (*leafRatchets, *fro
 func (t *secretTree) keep(leaf LeafIndex, l *leafRatchets, step *frontierStep) {
 	if step != nil {
 		t.frontier.take(step)
+		if t.ratchets == nil {
+			t.ratchets = map[LeafIndex]*leafRatchets{}
+		}
 		t.ratchets[leaf] = l
 	}
 }
@@ -184,5 +194,5 @@ func (t *secretTree) erase() {
 	for _, l := range t.ratchets {
 		l.erase()
 	}
-	clear(t.ratchets)
+	t.ratchets = nil
 }

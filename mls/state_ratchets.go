@@ -36,6 +36,7 @@ func (g *Group) restoreRatchets(record []byte) error {
 	if tag := readRecord(r, recordRatchets); r.Err() == nil && !bytes.Equal(tag, g.tag) {
 		return fmt.Errorf("%w: record of another epoch", ErrSavedState)
 	}
+	g.messages.ratchets = map[LeafIndex]*leafRatchets{}
 	g.messages.frontier = decodeFrontier(r, g.suite, g.tree.leafWidth())
 	last := int64(-1)
 	for n := r.Uint32(); n > 0 && r.Err() == nil; n-- {
@@ -54,9 +55,9 @@ func (g *Group) restoreRatchets(record []byte) error {
 func (f *frontier) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, f.width)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(f.nodes)))
-	for _, i := range f.indices() {
-		b = binary.BigEndian.AppendUint32(b, i)
-		b = append(b, f.nodes[i]...)
+	for _, n := range f.nodes {
+		b = binary.BigEndian.AppendUint32(b, n.index)
+		b = append(b, n.value...)
 	}
 	return b
 }
@@ -64,7 +65,7 @@ func (f *frontier) append(b []byte) []byte {
 // decodeFrontier reads a frontier, which must have the given width or be
 // erased.
 func decodeFrontier(r *wire.Reader, s *cipherSuite, width uint32) *frontier {
-	f := &frontier{width: r.Uint32(), nodes: map[uint32]secret{}}
+	f := &frontier{width: r.Uint32()}
 	last := uint32(0)
 	for n := r.Uint32(); n > 0 && r.Err() == nil; n-- {
 		i := r.Uint32()
@@ -72,7 +73,7 @@ func decodeFrontier(r *wire.Reader, s *cipherSuite, width uint32) *frontier {
 			r.Fail(fmt.Errorf("%w: frontier not ascending", ErrMalformed))
 		}
 		last = i
-		f.nodes[i] = bytes.Clone(r.Bytes(s.nh))
+		f.nodes = append(f.nodes, frontierNode{index: i, value: bytes.Clone(r.Bytes(s.nh))})
 	}
 	if r.Err() == nil && (!f.valid() || f.width != 0 && f.width != width) {
 		r.Fail(fmt.Errorf("%w: frontier", ErrMalformed))

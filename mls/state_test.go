@@ -308,3 +308,30 @@ func TestSavedStateChecks(t *testing.T) {
 		}
 	}
 }
+
+// TestUsedKeysAreForgotten looks for what could decrypt a message in all that
+// is left once it was read or sent.
+func TestUsedKeysAreForgotten(t *testing.T) {
+	members := newTesters(t, testSuite, 5)
+	a, b := members[1], members[3]
+	s := a.group.suite
+	root := bytes.Clone(b.group.messages.frontier.nodes[0].value)
+	for generation := range uint32(3) {
+		l, _, err := b.group.messages.sender(s, a.group.Self())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := must(l.application.key(s, generation, b.group.limits))(t)
+		ratchetSecret := bytes.Clone(l.application.secret)
+		b.reads(a.send("x"), "x")
+		for who, c := range map[string]*tester{"receiver": b, "sender": a} {
+			r := save(c.group)
+			left := append(append(r.state, r.secrets...), r.ratchets...)
+			for what, gone := range map[string][]byte{"root": root, "key": key.key[:16], "ratchet": ratchetSecret} {
+				if bytes.Contains(left, gone) {
+					t.Fatalf("generation %d: the %s still has the %s", generation, who, what)
+				}
+			}
+		}
+	}
+}

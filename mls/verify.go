@@ -168,7 +168,7 @@ func (g *Group) senderKey(c *authenticatedContent) ([]byte, error) {
 	case SenderExternal:
 		data, _ := g.context.Extensions.Find(ExtExternalSenders)
 		senders := decodeExternalSenders(wire.NewReader(data))
-		if i := int(c.sender.Leaf); i < len(senders) && c.proposal != nil {
+		if i := c.sender.Leaf; uint64(i) < uint64(len(senders)) && c.proposal != nil {
 			return senders[i].signatureKey, nil
 		}
 	case SenderNewMemberProposal:

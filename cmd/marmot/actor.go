@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/marmotgo/marmot"
@@ -25,8 +26,8 @@ type actor struct {
 	key   nostr.SecretKey
 	db    *store.Store
 	group *marmot.Group
-	last  nostr.ID // the message this person has read or sent last
-	texts []string // that it said
+	last  nostr.ID       // the message this person has read or sent last
+	kept  []group.Record // carol's copy of her keys
 }
 
 func (d *demo) newActor(ctx context.Context, name string) (*actor, error) {
@@ -171,28 +172,94 @@ func (a *actor) waitRemoved(ctx context.Context) error {
 	return a.wait(ctx, func(u marmot.Update) bool { return u.Effect.Kind == group.EffectSelfRemoved })
 }
 
-// cannotRead fetches the group's newest event from the relay, as anyone can,
-// and shows that this member's client has nothing to open it with.
-func (a *actor) cannotRead(text string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		s, err := a.group.Status(ctx)
-		if err != nil || !s.Removed {
-			return fmt.Errorf("%s is still a member: %w", a.name, err)
-		}
-		if addresses, err := a.group.Addresses(ctx); err != nil || len(addresses) > 0 {
-			return fmt.Errorf("%s still follows the group: %w", a.name, err)
-		}
-		updates, err := a.History(0, 10_000)
+// keepKeys copies what the account stores of the group, as a member could who
+// does not play by the rules.
+func (a *actor) keepKeys(context.Context) error {
+	prefix := "group/" + a.group.ID() + "/"
+	for r, err := range a.db.Range(prefix) {
 		if err != nil {
 			return err
 		}
-		for _, u := range updates {
-			if e, ok := u.Message(); ok && e.Content == text {
-				return fmt.Errorf("%s read a message sent after the removal", a.name)
-			}
-		}
-		return nil
+		r.Key = strings.TrimPrefix(r.Key, prefix)
+		a.kept = append(a.kept, r)
 	}
+	return nil
+}
+
+// cannotRead shows that carol is out: her client has forgotten the group's
+// keys and follows it no more, and the copy she kept opens nothing that was
+// sent after the removal.
+func (d *demo) cannotRead(ctx context.Context, text string) error {
+	a := d.carol
+	s, err := a.group.Status(ctx)
+	if err != nil || !s.Removed {
+		return fmt.Errorf("%s is still a member: %w", a.name, err)
+	}
+	left := 0
+	for r, err := range a.db.Range("group/" + a.group.ID() + "/") {
+		if err != nil {
+			return err
+		}
+		if r.Secret {
+			left++
+		}
+	}
+	if left > 0 {
+		return fmt.Errorf("%d secrets are left in the database", left)
+	}
+	event, err := d.newGroupEvent(ctx)
+	if err != nil {
+		return err
+	}
+	old, _, err := group.Load(time.Now(), group.Config{Self: a.PubKey()}, a.kept)
+	if err != nil {
+		return err
+	}
+	out, err := old.Step(time.Now(), group.Received{Event: event})
+	if err != nil {
+		return err
+	}
+	if out.Outcome.Category != group.TransportDeferred {
+		return fmt.Errorf("the kept keys opened an event sent after the removal (%q)", out.Outcome.Category)
+	}
+	return a.neverShown(text)
+}
+
+// remember notes which events the relay has, to tell later ones apart.
+func (d *demo) remember(ctx context.Context) error {
+	events, err := d.stored(ctx)
+	d.known = map[nostr.ID]bool{}
+	for _, e := range events {
+		d.known[e.ID] = true
+	}
+	return err
+}
+
+// newGroupEvent is the group's event that came since then.
+func (d *demo) newGroupEvent(ctx context.Context) (*nostr.Event, error) {
+	events, err := d.stored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		if e.Kind == wire.KindGroupEvent && !d.known[e.ID] {
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("the relay has no new event of the group")
+}
+
+func (a *actor) neverShown(text string) error {
+	updates, err := a.History(0, 10_000)
+	if err != nil {
+		return err
+	}
+	for _, u := range updates {
+		if e, ok := u.Message(); ok && e.Content == text {
+			return fmt.Errorf("%s read a message sent after the removal", a.name)
+		}
+	}
+	return nil
 }
 
 // shows compares the messages this person was told of with want, each once.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/nostr/relayd"
 	"github.com/spf13/cobra"
 )
@@ -49,12 +50,13 @@ type demo struct {
 	relayURL string
 	out      *printer
 
-	// Called, by tests, before and after the invitations are accepted.
-	beforeJoin, afterJoin func(*relayd.Running)
+	// afterJoin is called, by tests, when both invitations were accepted.
+	afterJoin func(*relayd.Running)
 
 	relay             *relayd.Running // nil with --relay
 	started           time.Time
 	alice, bob, carol *actor
+	known             map[nostr.ID]bool // events the relay had at some point
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -119,10 +121,9 @@ func (d *demo) conversation(ctx context.Context) error {
 		{alice, "looks bob and carol up, and founds the group \"Burrow\" with both", func(ctx context.Context) error {
 			return alice.found(ctx, "Burrow", d.relayURL, bob, carol)
 		}},
-		{nil, "", func(ctx context.Context) error { d.hook(d.beforeJoin); return nil }},
 		{bob, "accepts the invitation", bob.accept},
 		{carol, "accepts the invitation", carol.accept},
-		{nil, "", func(ctx context.Context) error { d.hook(d.afterJoin); return nil }},
+		{nil, "", func(context.Context) error { d.joined(); return nil }},
 		{nil, "everyone settles on one state (both newcomers renewed their keys)", func(ctx context.Context) error {
 			return settle(ctx, 3, everyone...)
 		}},
@@ -150,13 +151,17 @@ func (d *demo) conversation(ctx context.Context) error {
 		{bob, "comes back from disk and reads both, once each", func(ctx context.Context) error {
 			return errors.Join(bob.start(ctx), bob.reads(ctx, "Bob, are you there?"), bob.reads(ctx, "He will read it later."))
 		}},
+		{carol, "suspects something and keeps a copy of all her keys", carol.keepKeys},
 		{bob, "removes carol", func(ctx context.Context) error {
 			return errors.Join(bob.group.Remove(ctx, carol.PubKey()), carol.waitRemoved(ctx), settle(ctx, 0, alice, bob))
 		}},
+		{nil, "", d.remember},
 		{alice, "says \"Carol cannot read this.\"", func(ctx context.Context) error {
 			return alice.say(ctx, "Carol cannot read this.", bob)
 		}},
-		{carol, "finds the new event at the relay, and cannot read it", carol.cannotRead("Carol cannot read this.")},
+		{carol, "finds the new event at the relay; neither her client nor the kept keys open it", func(ctx context.Context) error {
+			return d.cannotRead(ctx, "Carol cannot read this.")
+		}},
 		{nil, "every message was shown exactly once to everyone who was a member", d.checkMessages},
 	}
 	for _, a := range script {
@@ -167,9 +172,9 @@ func (d *demo) conversation(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) hook(f func(*relayd.Running)) {
-	if f != nil {
-		f(d.relay)
+func (d *demo) joined() {
+	if d.afterJoin != nil {
+		d.afterJoin(d.relay)
 	}
 }
 

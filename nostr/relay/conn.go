@@ -112,13 +112,15 @@ func (c *conn) connect() error {
 	ctx, cancel := context.WithTimeout(c.pool.ctx, c.pool.cfg.DialTimeout)
 	ws, _, err := websocket.Dial(ctx, c.key.url, &websocket.DialOptions{HTTPClient: c.pool.cfg.HTTPClient})
 	cancel()
+	failed := 1
 	if err == nil {
+		failed = 0
 		ws.SetReadLimit(c.pool.cfg.MaxFrame)
 		err = c.serve(ws)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.Attempts++
+	c.status.Attempts += failed
 	c.status.LastError = err.Error()
 	return err
 }

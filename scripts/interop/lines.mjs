@@ -13,4 +13,5 @@ export async function serve(ops) {
     }
     process.stdout.write(JSON.stringify(answer) + '\n')
   }
+  process.exit() // a peer's timers may still run
 }

@@ -24,7 +24,10 @@ async function converse({ url, events, filter, sec }) {
       const found = []
       const sub = relay.subscribe([filter], {
         onevent: (e) => found.push(e),
-        oneose: () => sub.close() ?? resolve({ found }),
+        oneose: () => {
+          resolve({ found })
+          sub.close()
+        },
         onclose: (reason) => resolve({ found, closed: reason }),
       })
     })

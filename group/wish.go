@@ -1,0 +1,57 @@
+package group
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/marmotgo/marmot/wire"
+)
+
+// Reasons why the purpose of a commit that lost is not pursued.
+var (
+	errRivalChange = errors.New("group: somebody else changed the same thing at the same time")
+	errRivalInvite = errors.New("group: another change won; invite again")
+)
+
+// wish is what a commit of our own is for, without its keys, so that it can
+// be made again if the commit loses. SelfRemoves of others are found again by
+// themselves.
+func (i *intent) wish() *intent {
+	if i.Kind == intentDepartures {
+		return nil
+	}
+	w := *i
+	w.Seed, w.Proof = nil, nil
+	return &w
+}
+
+// wishAgain takes up what the superseded commits were for, on the branch that
+// won. Nothing staged before is reused.
+func (s *step) wishAgain() {
+	for _, n := range s.superseded {
+		w := *n.wish
+		w.NotBefore = s.now
+		switch {
+		case w.Kind == intentInvite:
+			// The invited joined a branch that lost. Another Welcome to the same
+			// group would be refused there, so a person has to decide.
+			s.refuse(&w, errRivalInvite)
+			continue
+		case w.Kind == intentProfile && !s.sameProfile(n):
+			s.refuse(&w, errRivalChange)
+			continue
+		case w.Kind == intentUpdate:
+			w.NotBefore = s.now.Add(s.g.joinDelay()) // spread those who collided
+		}
+		s.push(&w)
+	}
+	s.superseded = nil
+}
+
+// sameProfile reports whether the branch that won left the profile as it was
+// before the commit that lost.
+func (s *step) sameProfile(n *node) bool {
+	before, _ := n.parent.settings.Dictionary.Get(wire.ComponentProfile)
+	now, _ := s.g.tip.settings.Dictionary.Get(wire.ComponentProfile)
+	return bytes.Equal(before, now)
+}
