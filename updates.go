@@ -3,6 +3,7 @@ package marmot
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"iter"
 
 	"github.com/marmotgo/marmot/group"
@@ -88,4 +89,14 @@ func (a *Account) acknowledged(subscriber string) (uint64, error) {
 		return 0, err
 	}
 	return binary.BigEndian.Uint64(b), nil
+}
+
+// Reply answers the message of an update in its group.
+func (a *Account) Reply(ctx context.Context, u Update, text string) error {
+	m, ok := u.Message()
+	if !ok {
+		return fmt.Errorf("%w: this update holds no message", ErrFailed)
+	}
+	_, err := (&Group{a: a, key: u.Group}).Reply(ctx, m.ID, text)
+	return err
 }
