@@ -367,8 +367,14 @@ func FuzzApply(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			v := must(b.group.Verify(m))(t)
 			before := save(b.group)
+			v, err := b.group.Verify(m)
+			if errors.Is(err, ErrAuthentication) {
+				continue // the bytes end the commit early and go on as a signature of their own
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 			if _, err := b.group.Apply(v.(*VerifiedCommit), ApplyInput{Now: testTime}); err == nil {
 				t.Fatal("a commit without its confirmation tag was applied")
 			}
