@@ -16,7 +16,7 @@ import (
 // fails instead.
 const demoTimeout = time.Minute
 
-func newDemoCommand() *cobra.Command {
+func newDemoCommand(a *app) *cobra.Command {
 	d := &demo{}
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -33,11 +33,11 @@ this run. Nothing leaves this machine unless --relay names another one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()
-			d.out = newPrinter(cmd.OutOrStdout(), d.json)
+			d.json = a.json
+			d.out = newPrinter(a.out, d.json)
 			return d.run(ctx)
 		},
 	}
-	cmd.Flags().BoolVar(&d.json, "json", false, "print one JSON object a line")
 	cmd.Flags().StringVar(&d.dir, "dir", "", "keep the databases in this folder (default: a temporary one, deleted at the end)")
 	cmd.Flags().StringVar(&d.relayURL, "relay", "", "use this relay (ws:// or wss://) instead of one of our own")
 	return cmd

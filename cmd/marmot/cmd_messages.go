@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+	"github.com/spf13/cobra"
+)
+
+// maxText bounds a message from standard input, in bytes.
+const maxText = 256 << 10
+
+// sentLine tells what became of a message.
+type sentLine struct {
+	Type  string `json:"type"` // sent
+	ID    string `json:"id"`
+	Group string `json:"group"`
+}
+
+func (a *app) sendCommand() *cobra.Command {
+	return a.verb("send GROUP TEXT", "Send a message; - reads it from standard input", cobra.ExactArgs(2), func(ctx context.Context, s *session, args []string) error {
+		text := args[1]
+		if text == "-" {
+			b, err := io.ReadAll(io.LimitReader(a.in, maxText+1))
+			if err != nil {
+				return err
+			}
+			if len(b) > maxText {
+				return usage(fmt.Errorf("the message is longer than %d bytes", maxText))
+			}
+			text = strings.TrimSuffix(string(b), "\n")
+		}
+		return s.sending(ctx, args[0], func(g *marmot.Group) (nostr.ID, error) { return g.Send(ctx, text) })
+	})
+}
+
+func (a *app) replyCommand() *cobra.Command {
+	return a.verb("reply GROUP MESSAGE TEXT", "Answer a message", cobra.ExactArgs(3), func(ctx context.Context, s *session, args []string) error {
+		return s.about(ctx, args, func(g *marmot.Group, to nostr.ID) (nostr.ID, error) { return g.Reply(ctx, to, args[2]) })
+	})
+}
+
+func (a *app) reactCommand() *cobra.Command {
+	return a.verb("react GROUP MESSAGE EMOJI", "React to a message", cobra.ExactArgs(3), func(ctx context.Context, s *session, args []string) error {
+		return s.about(ctx, args, func(g *marmot.Group, to nostr.ID) (nostr.ID, error) { return g.React(ctx, to, args[2]) })
+	})
+}
+
+func (s *session) about(ctx context.Context, args []string, send func(*marmot.Group, nostr.ID) (nostr.ID, error)) error {
+	return s.sending(ctx, args[0], func(g *marmot.Group) (nostr.ID, error) {
+		to, err := s.pickMessage(g, args[1])
+		if err != nil {
+			return to, err
+		}
+		return send(g, to)
+	})
+}
+
+// sending sends something and waits until a relay has it.
+func (s *session) sending(ctx context.Context, name string, send func(*marmot.Group) (nostr.ID, error)) error {
+	s.catchUp(ctx)
+	g, _, err := s.pickGroup(ctx, name)
+	if err != nil {
+		return err
+	}
+	id, err := send(g)
+	if err != nil {
+		return err
+	}
+	s.app.print(sentLine{"sent", id.String(), g.ID()}, "%.12s", id)
+	for u, err := range s.Updates(ctx, "cli send") {
+		if err != nil {
+			return err
+		}
+		if u.Effect.Ref != id.String() {
+			continue
+		}
+		switch u.Effect.Kind {
+		case group.EffectPublished:
+			return s.Ack("cli send", u.Cursor)
+		case group.EffectFailed:
+			return fmt.Errorf("%w: %s", marmot.ErrFailed, u.Effect.Text)
+		}
+	}
+	return fmt.Errorf("%w: no relay has taken the message yet", marmot.ErrQueued)
+}
+
+// pickMessage finds a message of a group by its id or the beginning of it.
+func (s *session) pickMessage(g *marmot.Group, name string) (nostr.ID, error) {
+	if id, err := nostr.ParseID(name); err == nil {
+		return id, nil
+	}
+	found := map[nostr.ID]bool{}
+	err := s.eachUpdate(0, func(u marmot.Update) error {
+		m, ok := u.Message()
+		if ok && u.Group == g.ID() && len(name) >= minPrefix && strings.HasPrefix(m.ID.String(), strings.ToLower(name)) {
+			found[m.ID] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nostr.ID{}, err
+	}
+	for id := range found {
+		if len(found) == 1 {
+			return id, nil
+		}
+	}
+	return nostr.ID{}, fmt.Errorf("%w: %d messages start with %q: see marmot messages", errNotFound, len(found), oneLine(name))
+}
+
+var errStop = errors.New("stop")
+
+// eachUpdate visits the log after a cursor, page by page.
+func (s *session) eachUpdate(after uint64, visit func(marmot.Update) error) error {
+	for {
+		page, err := s.History(after, 256)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, u := range page {
+			if err := visit(u); errors.Is(err, errStop) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			after = u.Cursor
+		}
+	}
+}
+
+// updateLine is an update as JSON, and a schema that stays.
+type updateLine struct {
+	Type    string    `json:"type"` // the effect's kind: message, member_added, …
+	Cursor  uint64    `json:"cursor"`
+	Group   string    `json:"group"`
+	At      time.Time `json:"at"`
+	Epoch   uint64    `json:"epoch"`
+	ID      string    `json:"id,omitempty"`   // of a message
+	From    string    `json:"from,omitempty"` // npub
+	Subject string    `json:"subject,omitempty"`
+	Kind    int       `json:"kind,omitempty"`
+	Text    string    `json:"text,omitempty"`
+	ReplyTo string    `json:"reply_to,omitempty"`
+	Own     bool      `json:"own,omitempty"`
+}
+
+func lineOf(u marmot.Update) updateLine {
+	e := u.Effect
+	l := updateLine{Type: string(e.Kind), Cursor: u.Cursor, Group: u.Group, At: e.At, Epoch: e.Epoch, Text: e.Text, Own: e.Own}
+	if e.Actor != (nostr.PubKey{}) {
+		l.From = e.Actor.Npub()
+	}
+	if e.Subject != (nostr.PubKey{}) {
+		l.Subject = e.Subject.Npub()
+	}
+	if m, ok := u.Message(); ok {
+		l.ID, l.Kind, l.Text = m.ID.String(), int(m.Kind), m.Content
+		if to, ok := m.Tags.Find("e"); ok && len(to) > 1 {
+			l.ReplyTo = to[1]
+		}
+	}
+	return l
+}
+
+// printUpdate shows what a person wants to see of an update.
+func (a *app) printUpdate(u marmot.Update) {
+	l := lineOf(u)
+	if a.json {
+		a.print(l, "")
+		return
+	}
+	who := func(npub string) string { return fmt.Sprintf("%.14s", npub) }
+	from := who(l.From)
+	if l.Own {
+		from = "you"
+	}
+	at := l.At.Local().Format("15:04:05")
+	switch u.Effect.Kind {
+	case group.EffectMessage, group.EffectRestored:
+		what := l.Text
+		switch {
+		case l.Kind == int(wire.KindReaction):
+			what = fmt.Sprintf("reacts %s to %.8s", oneLine(l.Text), l.ReplyTo)
+		case l.ReplyTo != "":
+			what = fmt.Sprintf("(to %.8s) %s", oneLine(l.ReplyTo), l.Text)
+		}
+		a.print(nil, "%s  %.8s  %s: %s", at, l.ID, from, strings.ReplaceAll(what, "\n", "\n    "))
+	case group.EffectInvalidated:
+		a.print(nil, "%s  %.8s  withdrawn: the branch it was sent on lost", at, l.ID)
+	case group.EffectAdded, group.EffectRemoved, group.EffectLeft, group.EffectAdminAdded, group.EffectAdminGone:
+		a.print(nil, "%s  %s: %s (by %s)", at, strings.ReplaceAll(l.Type, "_", " "), who(l.Subject), from)
+	case group.EffectRenamed:
+		a.print(nil, "%s  %s renamed the group to %q", at, from, oneLine(l.Text))
+	case group.EffectJoined, marmot.EffectInvited:
+		a.print(nil, "%s  %s: %s", at, l.Type, oneLine(l.Text))
+	case group.EffectSelfRemoved:
+		a.print(nil, "%s  you were removed by %s", at, from)
+	case group.EffectFailed, group.EffectHelp, group.EffectDisbanded:
+		a.print(nil, "%s  %s: %s", at, strings.ReplaceAll(l.Type, "_", " "), l.Text)
+	}
+}
+
+func (a *app) messagesCommand() *cobra.Command {
+	var after uint64
+	var limit int
+	c := a.verb("messages GROUP", "Show a group's messages, oldest first", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
+		g, _, err := s.pickGroup(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return s.eachUpdate(after, func(u marmot.Update) error {
+			if _, ok := u.Message(); !ok || u.Group != g.ID() {
+				return nil
+			}
+			a.printUpdate(u)
+			if limit--; limit == 0 {
+				return errStop
+			}
+			return nil
+		})
+	})
+	c.Flags().Uint64Var(&after, "after", 0, "start behind this cursor (see --json)")
+	c.Flags().IntVar(&limit, "limit", 0, "show at most this many (default: all)")
+	return c
+}
+
+func (a *app) syncCommand() *cobra.Command {
+	return a.verb("sync", "Fetch what was missed from every relay", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
+		complete, asked, err := s.Synced(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNetwork, err)
+		}
+		s.settle(ctx)
+		a.print(map[string]any{"type": "synced", "complete": complete, "asked": asked}, "%d of %d relay feeds answered completely.", complete, asked)
+		if complete < asked {
+			return fmt.Errorf("%w: %d of %d relay feeds did not answer completely", errNetwork, asked-complete, asked)
+		}
+		return nil
+	})
+}
+
+func (a *app) watchCommand() *cobra.Command {
+	var subscriber string
+	c := &cobra.Command{
+		Use: "watch [GROUP]", Short: "Show what happens as it happens; other verbs of this account work meanwhile", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withAccount(cmd.Context(), true, func(ctx context.Context, s *session) error {
+				only := ""
+				if len(args) == 1 {
+					g, _, err := s.pickGroup(ctx, args[0])
+					if err != nil {
+						return err
+					}
+					only = g.ID()
+				}
+				return s.watch(ctx, subscriber, only)
+			})
+		},
+	}
+	c.Flags().StringVar(&subscriber, "as", "watch", "name under which what was shown is remembered")
+	return c
+}
+
+// watch shows updates and acknowledges each when it is written out.
+func (s *session) watch(ctx context.Context, subscriber, only string) error {
+	for u, err := range s.Updates(ctx, "cli "+subscriber) {
+		if err != nil {
+			return err
+		}
+		if only == "" || u.Group == only {
+			s.app.printUpdate(u)
+		}
+		if err := s.Ack("cli "+subscriber, u.Cursor); err != nil {
+			return err
+		}
+	}
+	return nil
+}

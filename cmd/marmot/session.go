@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/store"
+)
+
+// How long a verb waits for relays before it goes on without them, and how
+// often it tries again to reach an account that another process has.
+const (
+	catchUpTime = 5 * time.Second
+	retryOpen   = 50 * time.Millisecond
+)
+
+// session is an open account within one invocation.
+type session struct {
+	*marmot.Account
+	app *app
+}
+
+// withAccount opens the account and runs f. If another process has the
+// account, that process runs this command line instead: two never step one
+// group. With serve, this process does so for others while f runs.
+func (a *app) withAccount(ctx context.Context, serve bool, f func(context.Context, *session) error) error {
+	if a.shared != nil {
+		return f(ctx, &session{a.shared, a})
+	}
+	key, err := a.current()
+	if err != nil {
+		return err
+	}
+	for {
+		db, err := a.openStore(key)
+		if err == nil {
+			return a.own(ctx, key, db, serve, f)
+		}
+		if !errors.Is(err, store.ErrInUse) {
+			return err
+		}
+		code, err := a.handOver(ctx, key)
+		if err == nil {
+			return exitCode(code).orNil()
+		}
+		select {
+		case <-time.After(retryOpen): // its owner is starting, stopping, or a short verb
+		case <-ctx.Done():
+			return fmt.Errorf("another process uses this account and does not answer: %w", ctx.Err())
+		}
+	}
+}
+
+func (c exitCode) orNil() error {
+	if c == exitDone {
+		return nil
+	}
+	return c
+}
+
+// own runs f on an account that this process has to itself.
+func (a *app) own(ctx context.Context, key nostr.PubKey, db *store.Store, serve bool, f func(context.Context, *session) error) (err error) {
+	defer func() { err = errors.Join(err, db.Close()) }()
+	secret, err := secretKey(db)
+	if err != nil {
+		return err
+	}
+	relays, err := a.newRelays(db)
+	if err != nil {
+		return err
+	}
+	account, err := marmot.Open(ctx, marmot.Config{Store: db, Signer: marmot.LocalSigner(secret), Relays: relays})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, account.Close()) }()
+	if serve {
+		stop, err := a.serveOthers(ctx, key, account)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	s := &session{account, a}
+	if err := f(ctx, s); err != nil {
+		return err
+	}
+	s.flush(ctx)
+	return nil
+}
+
+// catchUp waits a little for what was missed, so that a verb starts from what
+// the group is now.
+func (s *session) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	_, _, _ = s.Synced(ctx) // relays that are away delay nobody for longer
+	s.settle(ctx)
+}
+
+// settle waits until no group is collecting or publishing.
+func (s *session) settle(ctx context.Context) {
+	s.until(ctx, func(st group.Status) bool {
+		return st.Convergence == group.Settled && st.Lifecycle != group.PendingPublish
+	})
+}
+
+// flush waits until everything that is under way was handed to the relays.
+func (s *session) flush(ctx context.Context) {
+	s.until(ctx, func(st group.Status) bool { return st.Outstanding == 0 && st.Queued == 0 })
+}
+
+func (s *session) until(ctx context.Context, ok func(group.Status) bool) {
+	for ctx.Err() == nil {
+		done := true
+		groups, err := s.Groups(ctx)
+		if err != nil {
+			return
+		}
+		for _, g := range groups {
+			st, err := g.Status(ctx)
+			if err == nil && !st.Removed && st.Cause == "" && !ok(st) {
+				done = false
+			}
+		}
+		if done {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
