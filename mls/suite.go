@@ -198,7 +198,10 @@ func (s *cipherSuite) publicKeyOK(pub []byte) error {
 		return fmt.Errorf("%w: public key of %d bytes", ErrMalformed, len(pub))
 	}
 	if s.curve == nil {
-		return nil // every 32 bytes are an X25519 key
+		if lowOrder(pub) {
+			return fmt.Errorf("%w: public key of low order", ErrMalformed)
+		}
+		return nil
 	}
 	if _, err := s.dh.NewPublicKey(pub); err != nil {
 		return fmt.Errorf("%w: public key", ErrMalformed)
