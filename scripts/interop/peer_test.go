@@ -21,10 +21,11 @@ type peer struct {
 }
 
 // startPeer starts a driver; it ends with the test.
-func startPeer(t *testing.T, driver string) *peer {
+func startPeer(t *testing.T, driver string, arguments ...string) *peer {
 	t.Helper()
 	// Node 20 has its WebSocket behind this flag, later ones without it.
-	cmd := exec.Command("node", "--experimental-websocket", "--no-warnings", driver)
+	flags := []string{"--experimental-websocket", "--no-warnings", driver}
+	cmd := exec.Command("node", append(flags, arguments...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
