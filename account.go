@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ var (
 	ErrNotInvitable = errors.New("marmot: the account cannot be invited")
 	ErrQueued       = errors.New("marmot: stored, but not done yet; it goes on in the background")
 	ErrFailed       = errors.New("marmot: not done")
+	ErrSuspended    = errors.New("marmot: the group's state cannot be read or stored at the moment; it is tried again")
+	ErrConfig       = errors.New("marmot: the configuration is not complete")
 )
 
 // Config says which account to open and how. Store and Signer are required.
@@ -52,6 +55,7 @@ type Config struct {
 // One goroutine of its own has all the state; Close ends it.
 type Account struct {
 	cfg    Config
+	signer Signer // the configured one, guarded
 	self   nostr.PubKey
 	pool   *relay.Pool
 	ctx    context.Context
@@ -61,20 +65,32 @@ type Account struct {
 
 	verified verifiedIDs
 	news     broadcast // told when the log grew
+	refused  counter
+	acking   sync.Mutex
 
 	// Below here: only for the goroutine that runs loop.
 	record      accountRecord
 	groups      map[string]*live
+	suspended   map[string]suspension
 	invitations map[string]*invitation
 	packages    map[string]*keyPackage
 	own         map[nostr.ID]*ownEvent
 	feeds       map[string]*feed
-	seen        map[nostr.ID]bool
-	waiters     map[string][]chan error
-	counts      Counts
-	announcing  bool // the relay lists are being signed
-	renewing    bool // a key package is being made
+	seen        map[nostr.ID]nostr.Timestamp // gift wraps that were dealt with, and their dates
+	unsaved     []group.Record               // marks in seen that go with the next write
+	opening     map[nostr.ID]chan struct{}   // gift wraps at the signer; closed afterwards
+	asking      map[string]bool              // requests of groups at the signer
+	waiters     map[string]waiter            // by the reference of what they wait for
+	ticked      time.Time
+	started     bool      // all groups are loaded
+	announcing  bool      // the relay lists are being signed
+	announceAt  time.Time // not before, after a refusal
+	logins      int       // connections to inboxes that were given up
+	renewing    bool      // a key package is being made
 }
+
+// Format keeps the configuration, and with it the signer, out of every print.
+func (*Account) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("marmot.Account")) }
 
 // accountRecord is the small part of an account's state.
 type accountRecord struct {
@@ -82,6 +98,7 @@ type accountRecord struct {
 	PubKey  nostr.PubKey `json:"pubkey"`
 	Slot    string       `json:"slot"` // d value of its key packages, random, kept for ever
 	Relays  []string     `json:"relays"`
+	Listed  bool         `json:"listed,omitempty"` // its relay lists are signed and stored
 	Rotated time.Time    `json:"rotated,omitzero"`
 	LastKP  int64        `json:"last_kp"` // created_at of the newest key package event
 }
@@ -91,6 +108,12 @@ type live struct {
 	key   string // MLS group id in hex
 	state *group.Group
 	wake  time.Time
+
+	since    nostr.Timestamp // when the account came into the group
+	born     nostr.Timestamp // when this copy was loaded
+	stalled  int             // events that found no state, since the last replay
+	replayAt time.Time       // the whole history is not asked for before
+	replays  int
 }
 
 // Counts tells how many inputs from outside were refused, by reason.
@@ -105,12 +128,18 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Store == nil || cfg.Signer == nil {
+		return nil, fmt.Errorf("%w: a Store and a Signer are needed", ErrConfig)
+	}
 	a := &Account{
 		cfg: cfg, self: cfg.Signer.PubKey(), calls: make(chan func()),
-		groups: map[string]*live{}, invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
-		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, seen: map[nostr.ID]bool{},
-		waiters: map[string][]chan error{}, counts: Counts{},
+		groups: map[string]*live{}, suspended: map[string]suspension{},
+		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
+		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, seen: map[nostr.ID]nostr.Timestamp{},
+		opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
+		ticked: cfg.Now(),
 	}
+	a.signer = guardedSigner{signer: cfg.Signer, self: a.self}
 	a.news.init()
 	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.load(); err != nil {
@@ -126,10 +155,10 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 // auth answers NIP-42 challenges, only where the account shows itself anyway:
 // at its inbox. Connections for groups never log in.
 func (a *Account) auth(ctx context.Context, purpose relay.Purpose, e *nostr.Event) error {
-	if purpose != a.inboxPurpose() {
+	if !strings.HasPrefix(string(purpose), string(a.inboxPurpose())) {
 		return errors.New("marmot: this connection stays anonymous")
 	}
-	signed, err := sign(ctx, a.cfg.Signer, e)
+	signed, err := sign(ctx, a.signer, e)
 	if err == nil {
 		*e = *signed
 	}
@@ -238,9 +267,13 @@ func (a *Account) loop() {
 		case call := <-a.calls:
 			call()
 		case <-timer.C:
-			a.tick()
 		}
-		timer.Reset(a.untilWake())
+		wait := a.untilWake() // absolute: a stream of calls does not put it off
+		if wait <= 0 {
+			a.tick()
+			wait = a.untilWake()
+		}
+		timer.Reset(max(wait, 0))
 	}
 }
 
@@ -250,9 +283,10 @@ func (a *Account) start() {
 	if err := a.loadGroups(); err != nil {
 		a.cfg.Log.Error("a group could not be loaded", "error", err)
 	}
+	a.started = true
+	a.follow()
 	a.resumeOwn()
 	a.announce()
-	a.follow()
 }
 
 // stop lets everyone who waits go.
@@ -260,14 +294,16 @@ func (a *Account) stop() {
 	for _, f := range a.feeds {
 		f.close()
 	}
-	for _, list := range a.waiters {
-		for _, w := range list {
-			w <- ErrClosed
-		}
+	for _, w := range a.waiters {
+		w.done <- ErrClosed
+	}
+	if err := a.flush(); err != nil {
+		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}
 }
 
-// do runs f where the state is, and waits for it.
+// do runs f where the state is, and waits for it: what was taken up is always
+// finished, also while the account closes.
 func (a *Account) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	select {
@@ -277,12 +313,7 @@ func (a *Account) do(ctx context.Context, f func() error) error {
 	case <-a.ctx.Done():
 		return ErrClosed
 	}
-	select {
-	case err := <-result:
-		return err
-	case <-a.ctx.Done():
-		return ErrClosed
-	}
+	return <-result
 }
 
 // post hands f over without waiting for its result. It reports false when the
@@ -308,30 +339,48 @@ func (a *Account) work(f func(ctx context.Context)) {
 // tick gives time to every group that asked for it.
 func (a *Account) tick() {
 	now := a.cfg.Now()
+	a.ticked = now
+	for key, s := range a.suspended {
+		if !now.Before(s.retryAt) {
+			a.reload(key)
+		}
+	}
 	for _, l := range a.groups {
 		if !l.wake.IsZero() && !now.Before(l.wake) {
 			_, _ = a.step(l, group.Tick{}) // logged where it fails; the group was loaded again
 		}
 	}
 	a.retryOwn(now)
+	a.refill(now)
 	a.announce()
+	if err := a.flush(); err != nil {
+		a.cfg.Log.Warn("marks were not stored", "error", err)
+	}
 }
 
 const idleWake = time.Minute
 
 func (a *Account) untilWake() time.Duration {
-	now, wait := a.cfg.Now(), idleWake
-	for _, l := range a.groups {
-		if !l.wake.IsZero() {
-			wait = min(wait, l.wake.Sub(now))
+	now := a.cfg.Now()
+	wait := a.ticked.Add(idleWake).Sub(now)
+	sooner := func(t time.Time) {
+		if !t.IsZero() {
+			wait = min(wait, t.Sub(now))
 		}
+	}
+	for _, l := range a.groups {
+		sooner(l.wake)
+	}
+	for _, s := range a.suspended {
+		sooner(s.retryAt)
 	}
 	for _, o := range a.own {
-		if !o.retryAt.IsZero() {
-			wait = min(wait, o.retryAt.Sub(now))
-		}
+		sooner(o.retryAt)
 	}
-	return max(wait, 0)
+	for _, f := range a.feeds {
+		sooner(f.fillAt)
+	}
+	return wait
 }
 
 func (a *Account) groupConfig() group.Config {
@@ -356,17 +405,6 @@ func parallel(n int, job func(i int)) {
 
 var _ mls.Parallel = parallel
 
-// count notes a refused input.
-func (a *Account) count(what string) { a.counts[what]++ }
-
-// Refused returns how many inputs from relays were refused so far, by reason.
-func (a *Account) Refused(ctx context.Context) (Counts, error) {
-	out := Counts{}
-	err := a.do(ctx, func() error {
-		for k, v := range a.counts {
-			out[k] = v
-		}
-		return nil
-	})
-	return out, err
-}
+// Refused returns how many inputs from relays were refused since the account
+// was opened, by reason.
+func (a *Account) Refused() Counts { return a.refused.counts() }

@@ -23,6 +23,7 @@ type person struct {
 	dbKey  store.Key
 	relays []string
 	db     *store.Store
+	last   string // id of the group, for a child process
 	*marmot.Account
 }
 

@@ -1,7 +1,6 @@
 package marmot
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -15,16 +14,33 @@ import (
 	"github.com/marmotgo/marmot/wire"
 )
 
-// How far behind what is synchronized a range is asked for again, in seconds.
-// Gift wraps are dated up to two days back on purpose (NIP-59).
+// How far behind what is synchronized a range is asked for again, in seconds,
+// and how far clocks differ.
+// A group's events may reach a relay up to a day after they were signed: their
+// sender was offline and sends the same bytes. Gift wraps are dated up to two
+// days back on purpose (NIP-59).
 const (
-	groupOverlap = 600
-	inboxOverlap = 2*24*3600 + 600
-	liveOverlap  = 120
+	groupOverlap = 24 * 3600
+	inboxOverlap = 2*24*3600 + clockSkew
+	clockSkew    = 600
 )
 
-// refillAfter is how long a feed waits after a backfill that was not complete.
-const refillAfter = 30 * time.Second
+// A feed is filled again when a backfill was not complete, after refillAfter,
+// which doubles up to refillLast; and from time to time in any case, because a
+// relay may not have passed on what it has.
+const (
+	refillAfter = 5 * time.Second
+	refillLast  = 10 * time.Minute
+	refreshLive = 10 * time.Minute
+)
+
+// A group whose events find no state again and again may have missed what
+// they build on: its whole history is read again, after stallLimit of them,
+// and not more often than replayPause, which doubles.
+const (
+	stallLimit  = 8
+	replayPause = 10 * time.Minute
+)
 
 // feed is one relay that the account listens to for one thing. Live events
 // come through the subscription; what was missed is fetched after every
@@ -35,21 +51,41 @@ type feed struct {
 	purpose relay.Purpose
 	filter  nostr.Filter // without times
 	overlap nostr.Timestamp
+	floor   nostr.Timestamp // nothing older is for the account
 	take    func(ctx context.Context, e *nostr.Event) (settled bool)
 	sub     *relay.Subscription
+	ctx     context.Context // of what is taken from it; ends with the feed
 	cancel  context.CancelFunc
 
 	// For the owner.
-	until   nostr.Timestamp // synchronized up to here; 0 for nothing
-	filling bool
-	again   bool
-	synced  bool // since the last connect
-	tried   bool // a backfill has ended since the account was opened
+	until    nostr.Timestamp // synchronized up to here; 0 for nothing
+	ceiling  nostr.Timestamp // what is newer comes in a later backfill; 0 for none
+	resume   bool            // a backfill below a ceiling is done: no overlap
+	filling  bool
+	lost     bool // the connection, while filling
+	dead     bool // the relay ended the subscription
+	synced   bool // since the last connect
+	tried    bool // a backfill has ended since the account was opened
+	failures int
+	fillAt   time.Time // next backfill; zero while one is running
 }
 
 func (f *feed) close() {
 	f.cancel()
 	f.sub.Close()
+}
+
+// live is the filter of the subscription. It goes back as far as events may
+// be late.
+func (f *feed) live(now time.Time) []nostr.Filter {
+	since := max(nostr.Timestamp(now.Unix())-clockSkew-f.overlap, f.floor)
+	filter := f.filter
+	filter.Since = &since
+	return []nostr.Filter{filter}
+}
+
+func groupFeed(address group.Address, url string) string {
+	return "group/" + hex.EncodeToString(address.GroupID[:]) + "/" + url
 }
 
 // follow opens the feeds that the account needs and closes the others.
@@ -67,7 +103,8 @@ func (a *Account) follow() {
 			h := hex.EncodeToString(address.GroupID[:])
 			for _, url := range address.Relays {
 				f := &feed{
-					key: "group/" + h + "/" + url, url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
+					key: groupFeed(address, url), url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
+					floor:  max(l.since-clockSkew, 0),
 					filter: nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": {h}}},
 				}
 				wanted[f.key] = f
@@ -93,99 +130,150 @@ func (a *Account) openFeed(f *feed) {
 		_ = json.Unmarshal(b, &f.until) // unreadable: everything is fetched again
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
-	f.cancel = cancel
-	live := f.filter
-	since := nostr.Timestamp(a.cfg.Now().Unix()) - liveOverlap
-	if f.purpose != purposeGroup {
-		since -= inboxOverlap
-	}
-	live.Since = &since
-	f.sub = a.pool.Subscribe(f.purpose, f.url, []nostr.Filter{live}, func(d relay.Delivery) {
+	f.ctx, f.cancel = ctx, cancel
+	a.subscribe(f)
+	a.fill(f)
+}
+
+func (a *Account) subscribe(f *feed) {
+	f.sub = a.pool.Subscribe(f.purpose, f.url, f.live(a.cfg.Now()), func(d relay.Delivery) {
 		switch {
 		case d.Event != nil:
-			if a.verified.check(d.Event) == nil {
-				f.take(ctx, d.Event)
-			} else {
-				a.work(func(context.Context) { a.post(func() { a.count("invalid_signature") }) })
-			}
+			a.takeLive(f.ctx, f, d.Event)
 		case d.Connected:
-			a.work(func(context.Context) { a.post(func() { a.fill(f) }) })
+			a.post(func() { a.connected(f) })
 		case d.Disconnected:
-			a.work(func(context.Context) { a.post(func() { f.synced = false }) })
+			a.post(func() { a.disconnected(f) })
+		case d.Closed != "": // perhaps told by Subscribe, which the owner is in
+			a.work(func(context.Context) { a.post(func() { f.dead, f.synced = true, false; a.fillLater(f) }) })
 		}
 	})
+}
+
+// revive asks again for what the relay refused to go on with. A login that
+// failed stays failed on its connection, so an inbox gets a new one.
+func (a *Account) revive(f *feed) {
+	f.dead = false
+	if f.purpose == purposeGroup {
+		f.sub.Update(f.live(a.cfg.Now()))
+		return
+	}
+	f.sub.Close()
+	a.logins++
+	f.purpose = relay.Purpose(fmt.Sprintf("%s#%d", a.inboxPurpose(), a.logins))
+	a.subscribe(f)
+}
+
+// takeLive takes an event from the subscription. One that is not settled is
+// fetched again later.
+func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
+	if a.verified.check(e) != nil {
+		a.refused.add(string(group.InvalidSignature))
+		return
+	}
+	if !f.take(ctx, e) {
+		a.post(func() { a.fillLater(f) })
+	}
+}
+
+func (a *Account) connected(f *feed) {
+	if !f.synced {
+		a.fill(f)
+	}
+}
+
+// disconnected prepares the next connection: what is older than now comes from
+// a backfill.
+func (a *Account) disconnected(f *feed) {
+	f.synced, f.lost = false, f.filling
+	if a.feeds[f.key] == f {
+		f.sub.Update(f.live(a.cfg.Now()))
+	}
+}
+
+// fillLater plans a backfill after a failure.
+func (a *Account) fillLater(f *feed) {
+	at := a.cfg.Now().Add(min(refillAfter<<min(f.failures, 10), refillLast))
+	if !f.filling && (f.fillAt.IsZero() || at.Before(f.fillAt)) {
+		f.fillAt = at
+	}
+	f.lost = f.lost || f.filling
+}
+
+// refill starts the backfills that are due.
+func (a *Account) refill(now time.Time) {
+	for _, f := range a.feeds {
+		if !f.fillAt.IsZero() && !now.Before(f.fillAt) {
+			a.fill(f)
+		}
+	}
 }
 
 // fill fetches what a feed missed. One runs at a time for each feed.
 func (a *Account) fill(f *feed) {
-	if a.feeds[f.key] != f {
+	if a.feeds[f.key] != f || f.filling {
 		return
 	}
-	if f.filling {
-		f.again = true
-		return
+	if f.dead {
+		a.revive(f)
 	}
-	f.filling = true
+	f.filling, f.lost, f.fillAt = true, false, time.Time{}
 	filter, started := f.filter, nostr.Timestamp(a.cfg.Now().Unix())
-	if f.until > 0 {
-		since := max(f.until-f.overlap, 0)
+	since := f.until
+	if !f.resume {
+		since -= f.overlap
+	}
+	if since = max(since, f.floor); since > 0 {
 		filter.Since = &since
 	}
+	if f.ceiling > 0 {
+		started = f.ceiling
+		filter.Until = &started
+	}
 	a.work(func(ctx context.Context) {
-		complete := a.backfill(ctx, f, filter)
-		a.post(func() { a.filled(f, complete, started) })
+		b := a.backfill(ctx, f, filter)
+		a.post(func() { a.filled(f, b, started) })
 	})
 }
 
-// backfill reads a range and takes it in from old to new, so that commits come
-// before what builds on them. It reports whether all of it was settled.
-func (a *Account) backfill(ctx context.Context, f *feed, filter nostr.Filter) bool {
-	var events []*nostr.Event
-	coverage, err := a.pool.Backfill(ctx, f.purpose, f.url, filter, func(page []*nostr.Event) error {
-		for _, e := range page {
-			if a.verified.check(e) == nil {
-				events = append(events, e)
-			}
+// inboxRead reports whether what lay in the inboxes was read, as far as their
+// relays answered.
+func (a *Account) inboxRead() bool {
+	for _, f := range a.feeds {
+		if f.purpose != purposeGroup && (!f.tried || f.filling) {
+			return false
 		}
-		return nil
-	})
-	slices.SortStableFunc(events, func(x, y *nostr.Event) int { return cmp.Compare(x.CreatedAt, y.CreatedAt) })
-	settled := true
-	for _, e := range events {
-		settled = f.take(ctx, e) && settled
 	}
-	if err != nil || !coverage.Complete {
-		a.cfg.Log.Debug("a range is not complete", "events", len(events), "reason", coverage.Reason)
-	}
-	return err == nil && coverage.Complete && settled
+	return true
 }
 
-func (a *Account) filled(f *feed, complete bool, started nostr.Timestamp) {
+func (a *Account) filled(f *feed, b backfill, started nostr.Timestamp) {
 	f.filling, f.tried = false, true
 	if a.feeds[f.key] != f {
 		return
 	}
-	if complete {
-		f.until, f.synced = started, true
+	again := f.lost
+	switch {
+	case b.oldest > 0: // too much at once: the older part comes first
+		f.ceiling, again = b.oldest, true
+	case b.complete:
+		again = again || f.ceiling > 0
+		f.resume, f.ceiling = f.ceiling > 0, 0
+		f.until, f.synced, f.failures = started, !again, 0
 		record := group.Record{Key: keySync + f.key, Value: encode(f.until)}
 		if err := a.write([]group.Record{record}, nil); err != nil {
 			a.cfg.Log.Error("state could not be stored", "error", err)
 		}
+		f.fillAt = a.cfg.Now().Add(refreshLive)
+	default:
+		f.failures++
+		a.fillLater(f)
 	}
-	a.news.tell()
-	switch {
-	case f.again:
-		f.again = false
+	if again && f.failures < 3 {
 		a.fill(f)
-	case !complete:
-		a.work(func(ctx context.Context) {
-			select {
-			case <-time.After(refillAfter):
-				a.post(func() { a.fill(f) })
-			case <-ctx.Done():
-			}
-		})
 	}
+	a.renewKeyPackage()
+	a.news.tell()
 }
 
 // takeGroupEvent hands a verified kind 445 event to its group. It reports
@@ -202,21 +290,46 @@ func (a *Account) takeGroupEvent(ctx context.Context, e *nostr.Event) bool {
 func (a *Account) receive(e *nostr.Event) bool {
 	g, err := wire.ParseGroupEvent(e)
 	if err != nil {
-		a.count(string(group.InvalidEncoding))
+		a.refused.add(string(group.InvalidEncoding))
 		return true
 	}
-	settled := true
+	found, settled := false, true
 	for _, l := range a.groups {
 		if !slices.ContainsFunc(l.state.Addresses(), func(ad group.Address) bool { return ad.GroupID == g.Group }) {
 			continue
 		}
+		found = true
 		outcome, err := a.step(l, group.Received{Event: e})
 		if outcome.Category != group.Accepted {
-			a.count(string(outcome.Category))
+			a.refused.add(string(outcome.Category))
+		}
+		if outcome.Category == group.TransportDeferred || outcome.Category == group.MissingHistory {
+			a.stalled(l, e)
 		}
 		settled = settled && err == nil && !outcome.Refetch
 	}
-	return settled
+	return found && settled
+}
+
+// stalled counts an event that found no state, and has the group's history
+// read again when there are many.
+func (a *Account) stalled(l *live, e *nostr.Event) {
+	if e.CreatedAt <= l.born {
+		return // perhaps from before the account came
+	}
+	now := a.cfg.Now()
+	if l.stalled++; l.stalled < stallLimit || now.Before(l.replayAt) {
+		return
+	}
+	l.stalled, l.replayAt = 0, now.Add(replayPause<<min(l.replays, 8))
+	l.replays++
+	for _, address := range l.state.Addresses() {
+		for _, url := range address.Relays {
+			if f := a.feeds[groupFeed(address, url)]; f != nil && !f.filling {
+				f.until, f.fillAt = 0, now
+			}
+		}
+	}
 }
 
 // Synced waits until every relay of the account was asked for what was
@@ -243,6 +356,8 @@ func (a *Account) Synced(ctx context.Context) (complete, asked int, err error) {
 		case <-news:
 		case <-ctx.Done():
 			return complete, asked, fmt.Errorf("marmot: %d of %d relays have answered: %w", complete, asked, ctx.Err())
+		case <-a.ctx.Done():
+			return complete, asked, ErrClosed
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,51 +25,91 @@ const purposeGroup relay.Purpose = "group"
 // loadGroups loads every group from the store. One that does not load is left
 // aside and reported; the others go on.
 func (a *Account) loadGroups() error {
-	byGroup := map[string][]group.Record{}
+	keys := map[string]bool{}
 	for r, err := range a.cfg.Store.Range(keyGroups) {
 		if err != nil {
 			return err
 		}
-		key, rest, ok := strings.Cut(strings.TrimPrefix(r.Key, keyGroups), "/")
-		if !ok {
-			continue
+		if key, _, ok := strings.Cut(strings.TrimPrefix(r.Key, keyGroups), "/"); ok {
+			keys[key] = true
 		}
-		r.Key = rest
-		byGroup[key] = append(byGroup[key], r)
 	}
-	var errs []error
-	for key, records := range byGroup {
-		errs = append(errs, a.loadGroup(key, records))
+	for key := range keys {
+		a.reload(key)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-func (a *Account) loadGroup(key string, records []group.Record) error {
-	g, out, err := group.Load(a.cfg.Now(), a.groupConfig(), records)
-	if err != nil {
-		delete(a.groups, key)
-		return err
-	}
-	l := &live{key: key, state: g}
-	a.groups[key] = l
-	return a.commit(l, out, nil)
-}
-
-// reload brings a group back to what is stored, after a failed write or step.
-func (a *Account) reload(l *live) {
+// loadGroup makes a group what the store says it is. Without any records there
+// is no group.
+func (a *Account) loadGroup(key string) error {
 	var records []group.Record
-	prefix := keyGroups + l.key + "/"
+	prefix := keyGroups + key + "/"
 	for r, err := range a.cfg.Store.Range(prefix) {
 		if err != nil {
-			a.cfg.Log.Error("a group could not be loaded again", "error", err)
-			return
+			return err
 		}
 		r.Key = strings.TrimPrefix(r.Key, prefix)
 		records = append(records, r)
 	}
-	if err := a.loadGroup(l.key, records); err != nil {
-		a.cfg.Log.Error("a group could not be loaded again", "error", err)
+	if len(records) == 0 {
+		return nil
 	}
+	g, out, err := group.Load(a.cfg.Now(), a.groupConfig(), records)
+	if err != nil {
+		return err
+	}
+	l := a.newLive(key, g)
+	b, err := a.cfg.Store.Get(keySince + key)
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		_ = json.Unmarshal(b, &l.since) // unreadable: everything is fetched
+	}
+	if err := a.store(l, out, nil); err != nil {
+		return err
+	}
+	a.carryOut(l, out)
+	return nil
+}
+
+// suspension is a group that could not be loaded: nothing is done with it
+// until it can, and what arrives for it stays obtainable.
+type suspension struct {
+	retryAt time.Time
+	tries   int
+}
+
+// Waits before a suspended group is loaded again.
+const (
+	suspendFirst = 500 * time.Millisecond
+	suspendLast  = 5 * time.Minute
+)
+
+// reload brings a group back to what is stored, after a failed write or step.
+func (a *Account) reload(key string) {
+	delete(a.groups, key)
+	if err := a.loadGroup(key); err != nil {
+		a.cfg.Log.Error("a group could not be loaded", "error", err)
+		s := a.suspended[key]
+		s.retryAt = a.cfg.Now().Add(min(suspendFirst<<min(s.tries, 16), suspendLast))
+		s.tries++
+		a.suspended[key] = s
+		return
+	}
+	delete(a.suspended, key)
+}
+
+// group returns a group that can be worked with.
+func (a *Account) group(key string) (*live, error) {
+	if _, ok := a.suspended[key]; ok {
+		return nil, ErrSuspended
+	}
+	if l := a.groups[key]; l != nil {
+		return l, nil
+	}
+	return nil, ErrNoGroup
 }
 
 // step gives one input to a group and carries its output out.
@@ -77,7 +118,7 @@ func (a *Account) step(l *live, in group.Input) (group.Outcome, error) {
 	if err != nil {
 		if errors.Is(err, group.ErrCorrupt) {
 			a.cfg.Log.Error("a group step failed", "error", err)
-			a.reload(l)
+			a.reload(l.key)
 		}
 		return group.Outcome{}, err
 	}
@@ -87,19 +128,33 @@ func (a *Account) step(l *live, in group.Input) (group.Outcome, error) {
 // commit stores an output, with what belongs into the same transaction, and
 // only then lets anything of it out.
 func (a *Account) commit(l *live, out group.Output, also []group.Record) error {
+	if err := a.store(l, out, also); err != nil {
+		a.cfg.Log.Error("state could not be stored", "error", err)
+		a.reload(l.key)
+		return err
+	}
+	a.carryOut(l, out)
+	return nil
+}
+
+// store writes an output in one transaction.
+func (a *Account) store(l *live, out group.Output, also []group.Record) error {
 	records := also
 	for _, r := range out.Records {
 		r.Key = keyGroups + l.key + "/" + r.Key
 		records = append(records, r)
 	}
 	entries := a.entries(l, out.Effects)
-	if len(records)+len(entries) > 0 {
-		if err := a.write(records, entries); err != nil {
-			a.cfg.Log.Error("state could not be stored", "error", err)
-			a.reload(l)
-			return err
-		}
+	if len(records)+len(entries) == 0 {
+		return nil
 	}
+	return a.write(records, entries)
+}
+
+// carryOut lets a stored output out.
+func (a *Account) carryOut(l *live, out group.Output) {
+	known := a.groups[l.key] == l
+	a.groups[l.key] = l
 	l.wake = out.Wake
 	for _, p := range out.Publish {
 		a.publishAll(l.key, p)
@@ -108,12 +163,11 @@ func (a *Account) commit(l *live, out group.Output, also []group.Record) error {
 		a.answer(l.key, r)
 	}
 	for _, e := range out.Effects {
-		a.settle(e)
+		a.settle(l.key, e)
 	}
-	if len(out.Effects) > 0 {
+	if (len(out.Effects) > 0 || !known) && a.started {
 		a.follow()
 	}
-	return nil
 }
 
 // entries turns effects into log entries.
@@ -150,20 +204,29 @@ func (a *Account) publishAll(key string, p group.Publication) {
 // isDuplicate recognizes a relay that has the event already.
 func isDuplicate(reason string) bool { return strings.HasPrefix(reason, "duplicate:") }
 
-// answer lets the signer work on a request.
+// answer lets the signer work on a request, unless it does already: a group
+// that was loaded again repeats what it asked for.
 func (a *Account) answer(key string, r group.Request) {
+	name := key + "/" + r.ID
+	if a.asking[name] {
+		return
+	}
+	a.asking[name] = true
 	a.work(func(ctx context.Context) {
 		var e *nostr.Event
 		var err error
 		if r.Kind == group.RequestSeal {
-			e, err = seal(ctx, a.cfg.Signer, r.Event, r.Recipient, nostr.Timestamp(a.cfg.Now().Unix()))
+			e, err = seal(ctx, a.signer, r.Event, r.Recipient, nostr.Timestamp(a.cfg.Now().Unix()))
 		} else {
-			e, err = sign(ctx, a.cfg.Signer, r.Event)
+			e, err = sign(ctx, a.signer, r.Event)
 		}
 		if a.ctx.Err() != nil {
 			return
 		}
-		a.post(func() { a.input(key, group.Answer{Request: r.ID, Event: e, Err: err}) })
+		a.post(func() {
+			delete(a.asking, name)
+			a.input(key, group.Answer{Request: r.ID, Event: e, Err: err})
+		})
 	})
 }
 
@@ -174,20 +237,34 @@ func (a *Account) input(key string, in group.Input) {
 	}
 }
 
-// settle tells those who wait for a request how it ended.
-func (a *Account) settle(e group.Effect) {
-	var result error
+// waiter is a caller that waits for the end of a request to a group.
+type waiter struct {
+	group string
+	done  chan error // takes one value without a reader
+}
+
+// settle tells those who wait for a request how it ended. What a group that
+// has ended still had to publish ends without an effect of its own.
+func (a *Account) settle(key string, e group.Effect) {
 	switch e.Kind {
 	case group.EffectPublished:
+		a.release(e.Ref, nil)
 	case group.EffectFailed:
-		result = fmt.Errorf("%w: %s", ErrFailed, e.Text)
-	default:
-		return
+		a.release(e.Ref, fmt.Errorf("%w: %s", ErrFailed, e.Text))
+	case group.EffectSelfRemoved, group.EffectDisbanded, group.EffectHelp:
+		for ref, w := range a.waiters {
+			if w.group == key {
+				a.release(ref, fmt.Errorf("%w: the group cannot go on (%s)", ErrFailed, e.Kind))
+			}
+		}
 	}
-	for _, w := range a.waiters[e.Ref] {
-		w <- result
+}
+
+func (a *Account) release(ref string, result error) {
+	if w, ok := a.waiters[ref]; ok {
+		w.done <- result
+		delete(a.waiters, ref)
 	}
-	delete(a.waiters, e.Ref)
 }
 
 // request gives a group a local request and waits until it was published, has
@@ -195,12 +272,12 @@ func (a *Account) settle(e group.Effect) {
 func (a *Account) request(ctx context.Context, key, ref string, in group.Input) error {
 	done := make(chan error, 1)
 	err := a.do(ctx, func() error {
-		l := a.groups[key]
-		if l == nil {
-			return ErrNoGroup
+		l, err := a.group(key)
+		if err != nil {
+			return err
 		}
-		a.waiters[ref] = append(a.waiters[ref], done)
-		_, err := a.step(l, in)
+		a.waiters[ref] = waiter{key, done}
+		_, err = a.step(l, in)
 		if err != nil {
 			delete(a.waiters, ref)
 		}
@@ -213,6 +290,7 @@ func (a *Account) request(ctx context.Context, key, ref string, in group.Input) 
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		a.post(func() { delete(a.waiters, ref) })
 		return fmt.Errorf("%w: %w", ErrQueued, ctx.Err())
 	}
 }
@@ -249,12 +327,25 @@ func (a *Account) CreateGroup(ctx context.Context, n NewGroup) (*Group, error) {
 		if err != nil {
 			return err
 		}
-		l := &live{key: hex.EncodeToString(g.ID()), state: g}
-		a.groups[l.key] = l
+		l := a.newLive(hex.EncodeToString(g.ID()), g)
+		if err := a.commit(l, out, []group.Record{l.begins(l.born)}); err != nil {
+			return err
+		}
 		created = &Group{a: a, key: l.key}
-		return a.commit(l, out, nil)
+		return nil
 	})
 	return created, err
+}
+
+func (a *Account) newLive(key string, g *group.Group) *live {
+	return &live{key: key, state: g, born: nostr.Timestamp(a.cfg.Now().Unix())}
+}
+
+// begins notes when the account came into a group: what is older is not for
+// it, and is never asked for.
+func (l *live) begins(at nostr.Timestamp) group.Record {
+	l.since = at
+	return group.Record{Key: keySince + l.key, Value: encode(at)}
 }
 
 // Groups returns the account's groups, also those it was removed from.
@@ -264,20 +355,25 @@ func (a *Account) Groups(ctx context.Context) ([]*Group, error) {
 		for key := range a.groups {
 			out = append(out, &Group{a: a, key: key})
 		}
+		for key := range a.suspended {
+			out = append(out, &Group{a: a, key: key})
+		}
 		return nil
 	})
+	slices.SortFunc(out, func(x, y *Group) int { return strings.Compare(x.key, y.key) })
 	return out, err
 }
 
 // Group returns the group with that id (see [Group.ID]).
 func (a *Account) Group(ctx context.Context, id string) (*Group, error) {
 	err := a.do(ctx, func() error {
-		if a.groups[id] == nil {
-			return ErrNoGroup
-		}
-		return nil
+		_, err := a.group(id)
+		return err
 	})
-	return &Group{a: a, key: id}, err
+	if err != nil && !errors.Is(err, ErrSuspended) {
+		return nil, err
+	}
+	return &Group{a: a, key: id}, nil
 }
 
 // Update is one entry of the account's log: something that happened in a

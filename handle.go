@@ -22,9 +22,9 @@ func (g *Group) ID() string { return g.key }
 func (g *Group) Status(ctx context.Context) (group.Status, error) {
 	var s group.Status
 	err := g.a.do(ctx, func() error {
-		l := g.a.groups[g.key]
-		if l == nil {
-			return ErrNoGroup
+		l, err := g.a.group(g.key)
+		if err != nil {
+			return err
 		}
 		s = l.state.Status()
 		return nil
@@ -53,11 +53,11 @@ func (g *Group) React(ctx context.Context, to nostr.ID, reaction string) (nostr.
 func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string, tags nostr.Tags) (nostr.ID, error) {
 	e := wire.NewPayload(g.a.self, kind, content, tags, nostr.Timestamp(g.a.cfg.Now().Unix()))
 	err := g.a.do(ctx, func() error {
-		l := g.a.groups[g.key]
-		if l == nil {
-			return ErrNoGroup
+		l, err := g.a.group(g.key)
+		if err != nil {
+			return err
 		}
-		_, err := g.a.step(l, group.Send{Ref: e.ID.String(), Payload: e})
+		_, err = g.a.step(l, group.Send{Ref: e.ID.String(), Payload: e})
 		return err
 	})
 	return e.ID, err
@@ -115,9 +115,9 @@ func (g *Group) Leave(ctx context.Context) error {
 func (g *Group) Addresses(ctx context.Context) ([]group.Address, error) {
 	var out []group.Address
 	err := g.a.do(ctx, func() error {
-		l := g.a.groups[g.key]
-		if l == nil {
-			return ErrNoGroup
+		l, err := g.a.group(g.key)
+		if err != nil {
+			return err
 		}
 		out = l.state.Addresses()
 		return nil

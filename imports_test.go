@@ -17,7 +17,7 @@ const module = "github.com/marmotgo/marmot"
 
 // layers lists our packages from the top down (docs/architecture.md): a
 // package may import only what stands below it.
-var layers = []string{"cmd/marmot", "examples", "", "store", "group", "wire", "nostr/relay", "nostr/relayd", "nostr", "mls"}
+var layers = []string{"cmd/marmot", "examples", "sim", "", "store", "group", "wire", "nostr/relay", "nostr/relayd", "nostr", "mls"}
 
 // pure packages do no I/O and read no clock.
 var pure = []string{"mls", "nostr", "wire", "group"}

@@ -1,12 +1,17 @@
 package marmot
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/mls"
@@ -18,12 +23,22 @@ import (
 // group's name.
 const EffectInvited group.EffectKind = "invited"
 
-// maxInvitations bounds what strangers can make the account keep, in entries.
-const maxInvitations = 256
+// Bounds of what strangers can make the account keep: invitations that wait,
+// and gift wraps that were dealt with. Of these the oldest are forgotten first;
+// meeting one again costs its decryption.
+const (
+	maxInvitations = 256
+	maxSeen        = 8192
+)
+
+// openTimeout bounds the signer's work on one gift wrap, so that one it never
+// answers for does not hold up the inbox.
+const openTimeout = 2 * time.Minute
 
 // invitation is a Welcome that was opened and checked, and waits for a
 // decision. It holds the group's state, so the key package it used up can be
-// replaced at once; nothing the invitation names has been contacted.
+// replaced at once; nothing the invitation names has been contacted. Records
+// and Effects are only in the store.
 type invitation struct {
 	Invitation group.Invitation `json:"invitation"`
 	Event      nostr.ID         `json:"event"`
@@ -33,7 +48,12 @@ type invitation struct {
 }
 
 func (a *Account) loadInvitations() error {
-	return each(a.cfg.Store, keyInvitation, func(key string, i *invitation) { a.invitations[key] = i })
+	return each(a.cfg.Store, keyInvitation, func(key string, i *invitation) { a.invitations[key] = i.brief() })
+}
+
+// brief is what of an invitation is kept in memory.
+func (i *invitation) brief() *invitation {
+	return &invitation{Invitation: i.Invitation, Event: i.Event, Since: i.Since}
 }
 
 func (a *Account) loadSeen() error {
@@ -41,69 +61,124 @@ func (a *Account) loadSeen() error {
 		if err != nil {
 			return err
 		}
-		if id, err := nostr.ParseID(r.Key[len(keySeen):]); err == nil {
-			a.seen[id] = true
+		id, err := nostr.ParseID(r.Key[len(keySeen):])
+		if err == nil && len(r.Value) == 8 {
+			a.seen[id] = nostr.Timestamp(binary.BigEndian.Uint64(r.Value))
 		}
 	}
 	return nil
 }
 
+// saw remembers a gift wrap that was dealt with. What is returned belongs into
+// the store.
+func (a *Account) saw(id nostr.ID, at nostr.Timestamp) []group.Record {
+	a.seen[id] = at
+	records := []group.Record{{Key: keySeen + id.String(), Value: binary.BigEndian.AppendUint64(nil, uint64(at))}}
+	if len(a.seen) <= maxSeen {
+		return records
+	}
+	ids := slices.SortedFunc(maps.Keys(a.seen), func(x, y nostr.ID) int { return cmp.Compare(a.seen[x], a.seen[y]) })
+	for _, id := range ids[:maxSeen/8] {
+		delete(a.seen, id)
+		records = append(records, group.Record{Key: keySeen + id.String()})
+	}
+	return records
+}
+
+// flush stores the marks that wait. They wait so that a flood of gift wraps
+// from strangers does not cost a synced write for each.
+func (a *Account) flush() error {
+	if len(a.unsaved) == 0 {
+		return nil
+	}
+	err := a.write(a.unsaved, nil)
+	if err == nil || len(a.unsaved) > 2*maxSeen { // lost marks cost a decryption
+		a.unsaved = nil
+	}
+	return err
+}
+
 // takeWrap opens a gift wrap with the signer's help and deals with what is in
 // it. It reports false when the wrap must stay obtainable.
 func (a *Account) takeWrap(ctx context.Context, e *nostr.Event) bool {
-	known := false
-	if err := a.do(ctx, func() error { known = a.seen[e.ID]; return nil }); err != nil || known {
+	known, mine := a.startOpening(ctx, e.ID)
+	if !mine {
 		return known
 	}
-	rumor, err := unwrap(ctx, a.cfg.Signer, e)
+	defer a.post(func() { a.endOpening(e.ID) })
+	patient, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	rumor, err := unwrap(patient, a.signer, e)
 	if err != nil {
 		final := errors.Is(err, nostr.ErrMalformed) || errors.Is(err, nostr.ErrBadSignature) || errors.Is(err, nostr.ErrBadID) ||
 			errors.Is(err, nostr.ErrDecrypt) || errors.Is(err, nostr.ErrWrongRecipient)
-		return a.drop(ctx, e.ID, "gift_wrap", final)
+		return a.drop(ctx, e, "gift_wrap", final)
 	}
 	if rumor.Kind != wire.KindWelcome {
-		return a.drop(ctx, e.ID, "gift_wrap_kind", true)
+		return a.drop(ctx, e, "gift_wrap_kind", true)
 	}
 	w, err := wire.ParseWelcome(rumor)
 	if err != nil {
-		return a.drop(ctx, e.ID, string(group.InvalidEncoding), true)
+		return a.drop(ctx, e, string(group.InvalidEncoding), true)
 	}
 	settled := false
 	err = a.do(ctx, func() error {
-		settled = a.receiveWelcome(e.ID, w)
+		settled = a.receiveWelcome(e, w)
 		return nil
 	})
 	return settled && err == nil
 }
 
-// drop counts a gift wrap that leads to nothing, and remembers it if that is
-// final. One that only the signer failed on may be opened another time.
-func (a *Account) drop(ctx context.Context, id nostr.ID, why string, final bool) bool {
-	err := a.do(ctx, func() error {
-		a.count(why)
-		if !final {
-			return nil
+// startOpening reports whether a gift wrap was dealt with already, or else
+// whether the caller should open it. Several relays bring the same one: the
+// signer is asked once, and the others wait for that.
+func (a *Account) startOpening(ctx context.Context, id nostr.ID) (known, mine bool) {
+	var other chan struct{}
+	look := func() error {
+		_, known = a.seen[id]
+		if other = a.opening[id]; !known && other == nil {
+			a.opening[id] = make(chan struct{})
+			mine = true
 		}
-		a.seen[id] = true
-		return a.write([]group.Record{seenRecord(id)}, nil)
-	})
-	return final && err == nil
+		return nil
+	}
+	if a.do(ctx, look) != nil || known || mine {
+		return known, mine
+	}
+	select {
+	case <-other:
+	case <-ctx.Done():
+		return false, false
+	}
+	err := a.do(ctx, func() error { _, known = a.seen[id]; return nil })
+	return known && err == nil, false
 }
 
-func seenRecord(id nostr.ID) group.Record {
-	return group.Record{Key: keySeen + id.String(), Value: []byte{1}}
+func (a *Account) endOpening(id nostr.ID) {
+	close(a.opening[id])
+	delete(a.opening, id)
+}
+
+// drop counts a gift wrap that leads to nothing, and remembers it if that is
+// final. One that only the signer failed on may be opened another time.
+func (a *Account) drop(ctx context.Context, e *nostr.Event, why string, final bool) bool {
+	a.refused.add(why)
+	if !final {
+		return false
+	}
+	return a.do(ctx, func() error {
+		a.unsaved = append(a.unsaved, a.saw(e.ID, e.CreatedAt)...)
+		return nil
+	}) == nil
 }
 
 // receiveWelcome opens an invitation and stores it. Until it is stored, the
 // key package is as it was.
-func (a *Account) receiveWelcome(id nostr.ID, w *wire.Welcome) bool {
-	if a.seen[id] {
-		return true
-	}
+func (a *Account) receiveWelcome(wrap *nostr.Event, w *wire.Welcome) bool {
 	refuse := func(why string) bool {
-		a.count(why)
-		a.seen[id] = true
-		return a.write([]group.Record{seenRecord(id)}, nil) == nil
+		a.refused.add(why)
+		a.unsaved = append(a.unsaved, a.saw(wrap.ID, wrap.CreatedAt)...)
+		return true
 	}
 	ref, k := a.packageFor(w)
 	if k == nil {
@@ -119,32 +194,36 @@ func (a *Account) receiveWelcome(id nostr.ID, w *wire.Welcome) bool {
 		return refuse("welcome_invalid")
 	}
 	key := hex.EncodeToString(g.ID())
-	if l := a.groups[key]; (l != nil && !l.state.Status().Removed) || a.invitations[key] != nil {
-		return refuse("welcome_known_group")
+	i := &invitation{
+		Invitation: g.Invitation(w.Author), Event: wrap.ID, Since: w.CreatedAt, Records: out.Records, Effects: out.Effects,
 	}
-	if len(a.invitations) >= maxInvitations {
-		a.count(string(group.ResourceRefused))
+	old := a.invitations[key]
+	if _, ok := a.suspended[key]; ok {
 		return false
 	}
-	i := &invitation{
-		Invitation: g.Invitation(w.Author), Event: id, Since: w.CreatedAt, Records: out.Records, Effects: out.Effects,
+	if a.groups[key].going() || (old != nil && old.Invitation.Epoch >= i.Invitation.Epoch) {
+		return refuse("welcome_known_group")
+	}
+	if old == nil && len(a.invitations) >= maxInvitations {
+		a.refused.add(string(group.ResourceRefused))
+		return false
 	}
 	used := *k
 	used.Used = true
 	entry := Update{Group: key, Effect: group.Effect{
-		ID: "invited/" + id.String(), Kind: EffectInvited, At: a.cfg.Now(), Subject: w.Author, Text: i.Invitation.Name,
+		ID: "invited/" + wrap.ID.String(), Kind: EffectInvited, At: a.cfg.Now(), Subject: w.Author, Text: i.Invitation.Name,
 	}}
 	err = a.write(
-		[]group.Record{i.stored(key), used.stored(ref), seenRecord(id)},
+		append(a.saw(wrap.ID, wrap.CreatedAt), i.stored(key), used.stored(ref)),
 		[]group.Record{{Key: key + "/" + entry.Effect.ID, Value: encode(entry)}},
 	)
 	if err != nil {
 		a.cfg.Log.Error("state could not be stored", "error", err)
+		delete(a.seen, wrap.ID)
 		return false
 	}
-	a.seen[id] = true
 	*k = used
-	a.invitations[key] = i
+	a.invitations[key] = i.brief()
 	if a.cfg.Accept != nil && a.cfg.Accept(i.Invitation) {
 		if err := a.accept(key); err != nil {
 			a.cfg.Log.Error("an invitation could not be accepted", "error", err)
@@ -152,6 +231,16 @@ func (a *Account) receiveWelcome(id nostr.ID, w *wire.Welcome) bool {
 	}
 	a.renewKeyPackage()
 	return true
+}
+
+// going reports whether a group can still be taken part in. What it is not may
+// be joined again.
+func (l *live) going() bool {
+	if l == nil {
+		return false
+	}
+	s := l.state.Status()
+	return !s.Removed && s.Lifecycle != group.Unrecoverable && s.Lifecycle != group.Disbanded
 }
 
 func (i *invitation) stored(key string) group.Record {
@@ -202,10 +291,20 @@ func (a *Account) Invitations(ctx context.Context) ([]group.Invitation, error) {
 }
 
 // Accept joins the group of an invitation. Only now are its relays contacted.
+// A newer invitation to the same group replaces the one before: i must be the
+// one that waits.
 func (a *Account) Accept(ctx context.Context, i group.Invitation) (*Group, error) {
 	key := hex.EncodeToString(i.GroupID)
-	err := a.do(ctx, func() error { return a.accept(key) })
-	return &Group{a: a, key: key}, err
+	err := a.do(ctx, func() error {
+		if w := a.invitations[key]; w == nil || w.Invitation.Inviter != i.Inviter || w.Invitation.Epoch != i.Epoch {
+			return ErrNoInvitation
+		}
+		return a.accept(key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Group{a: a, key: key}, nil
 }
 
 // Decline drops an invitation without a word. The seat in the group stays: the
@@ -227,9 +326,16 @@ func (a *Account) Decline(ctx context.Context, i group.Invitation) error {
 // accept makes the invitation's state a group of the account: in one
 // transaction with the end of the invitation.
 func (a *Account) accept(key string) error {
-	i := a.invitations[key]
-	if i == nil {
+	if a.invitations[key] == nil {
 		return ErrNoInvitation
+	}
+	b, err := a.cfg.Store.Get(keyInvitation + key)
+	if err != nil {
+		return err
+	}
+	i := new(invitation)
+	if err := json.Unmarshal(b, i); err != nil {
+		return fmt.Errorf("marmot: invitation: %w", err)
 	}
 	records := []group.Record{{Key: keyInvitation + key}}
 	if err := a.dropRemnant(key, &records); err != nil {
@@ -243,19 +349,10 @@ func (a *Account) accept(key string) error {
 		r.Key = keyGroups + key + "/" + r.Key
 		records = append(records, r)
 	}
-	for _, address := range g.Addresses() {
-		for _, url := range address.Relays {
-			// What was sent before the invitation cannot be read; slow clocks get
-			// the overlap.
-			name := keySync + "group/" + hex.EncodeToString(address.GroupID[:]) + "/" + url
-			records = append(records, group.Record{Key: name, Value: encode(i.Since)})
-		}
-	}
-	l := &live{key: key, state: g}
-	out.Effects = append(slices.Clone(i.Effects), out.Effects...)
-	a.groups[key] = l
+	l := a.newLive(key, g)
+	records = append(records, l.begins(min(i.Since, l.born))) // not what the inviter's clock says, if it is ahead
+	out.Effects = append(i.Effects, out.Effects...)
 	if err := a.commit(l, out, records); err != nil {
-		delete(a.groups, key)
 		return err
 	}
 	delete(a.invitations, key)
@@ -264,9 +361,6 @@ func (a *Account) accept(key string) error {
 
 // dropRemnant deletes what is left of a copy this account was removed from.
 func (a *Account) dropRemnant(key string, records *[]group.Record) error {
-	if a.groups[key] == nil {
-		return nil
-	}
 	for r, err := range a.cfg.Store.Range(keyGroups + key + "/") {
 		if err != nil {
 			return err

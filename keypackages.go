@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -57,7 +58,9 @@ func (a *Account) invitable() bool {
 	return false
 }
 
-// renewKeyPackage makes a key package when there is no fresh one.
+// renewKeyPackage makes a key package when there is no fresh one. While the
+// inbox is being read it waits: there may be an invitation for the one that
+// the new one replaces.
 func (a *Account) renewKeyPackage() {
 	now := a.cfg.Now()
 	for _, k := range a.packages {
@@ -65,7 +68,7 @@ func (a *Account) renewKeyPackage() {
 			return
 		}
 	}
-	if a.renewing || now.Before(a.record.Rotated.Add(renewPause)) {
+	if a.renewing || now.Before(a.record.Rotated.Add(renewPause)) || (len(a.packages) > 0 && !a.inboxRead()) {
 		return
 	}
 	a.renewing = true
@@ -85,7 +88,7 @@ func (a *Account) newSignatureKey(ctx context.Context) (ed25519.PrivateKey, wire
 	}
 	at := nostr.Timestamp(a.cfg.Now().Unix())
 	wanted := wire.ProofEvent(a.self, mls.X25519_AES128GCM_SHA256_Ed25519, key.Public().(ed25519.PublicKey), at)
-	signed, err := sign(ctx, a.cfg.Signer, wanted)
+	signed, err := sign(ctx, a.signer, wanted)
 	if err != nil {
 		return nil, wire.IdentityProof{}, fmt.Errorf("marmot: the signer did not vouch for the device's key: %w", err)
 	}
@@ -106,7 +109,7 @@ func (a *Account) makeKeyPackage(ctx context.Context, slot string, at nostr.Time
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := sign(ctx, a.cfg.Signer, template)
+	e, err := sign(ctx, a.signer, template)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,22 +146,41 @@ func (a *Account) adoptKeyPackage(k *keyPackage, e *nostr.Event, err error) {
 }
 
 // confirmed erases the key packages that an accepted one replaces: their
-// private parts must not outlive the confirmation (key-packages.md).
-func (a *Account) confirmed(o *ownEvent, accepted bool) []group.Record {
+// private parts must not outlive the confirmation (key-packages.md). Their
+// events are offered no more. It returns what to store, and what to do when
+// that is done.
+func (a *Account) confirmed(o *ownEvent) (records []group.Record, apply func()) {
 	k := a.packages[o.KeyPackage]
-	if !accepted || k == nil || k.Confirmed {
-		return nil
+	if k == nil || k.Confirmed || !o.taken() {
+		return nil, func() {}
 	}
-	k.Confirmed = true
-	records := []group.Record{k.stored(o.KeyPackage)}
+	now := *k
+	now.Confirmed = true
+	records = []group.Record{now.stored(o.KeyPackage)}
+	var replaced []string
 	for ref, old := range a.packages {
 		if old.CreatedAt < k.CreatedAt {
-			old.erase()
-			delete(a.packages, ref)
+			replaced = append(replaced, ref)
 			records = append(records, group.Record{Key: keyPackages + ref})
 		}
 	}
-	return records
+	var ended []nostr.ID
+	for id, p := range a.own {
+		if slices.Contains(replaced, p.KeyPackage) {
+			ended = append(ended, id)
+			records = append(records, group.Record{Key: p.key()})
+		}
+	}
+	return records, func() {
+		k.Confirmed = true
+		for _, ref := range replaced {
+			a.packages[ref].erase()
+			delete(a.packages, ref)
+		}
+		for _, id := range ended {
+			delete(a.own, id)
+		}
+	}
 }
 
 func (k *keyPackage) erase() {

@@ -15,7 +15,9 @@ import (
 // Bounds of a lookup.
 const (
 	lookupTimeout = 10 * time.Second
-	maxCandidates = 12 // key package events read for one account
+	lookupGrace   = 1500 * time.Millisecond // for the others, after one relay has answered
+	maxLookup     = 16                      // relays asked; a stranger's list may be long
+	maxCandidates = 12                      // key package events read for one account
 )
 
 // Contact is somebody who can be invited: the key package chosen for them and
@@ -70,16 +72,22 @@ func (a *Account) Lookup(ctx context.Context, who nostr.PubKey) (Contact, error)
 }
 
 // fetch asks several relays side by side and returns the verified events that
-// came, each once. A relay that fails delays nobody and is left out.
+// came, each once. A relay that fails, or is slow, delays nobody for long and is
+// left out.
 func (a *Account) fetch(ctx context.Context, relays []string, filter nostr.Filter) []*nostr.Event {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	found := map[nostr.ID]*nostr.Event{}
-	for _, url := range relays {
+	for _, url := range relays[:min(len(relays), maxLookup)] {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			events, _, _ := a.pool.Fetch(ctx, purposePublic, url, filter) // what came counts
+			events, complete, _ := a.pool.Fetch(ctx, purposePublic, url, filter) // what came counts
+			if complete && len(events) > 0 {
+				time.AfterFunc(lookupGrace, cancel)
+			}
 			for _, e := range events {
 				if !filter.Matches(e) || a.verified.check(e) != nil {
 					continue

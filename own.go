@@ -18,9 +18,13 @@ const (
 	purposeDeliver = relay.Purpose("deliver")
 )
 
-// ownRetry is the wait before a public event is offered again to the relays
-// that have not taken it; it doubles up to an hour.
-const ownRetry = 5 * time.Second
+// A public event is offered again to the relays that have not taken it: after
+// ownRetry, which doubles up to an hour. When one has taken it, the others are
+// tried for ownRounds, which is about a day.
+const (
+	ownRetry  = 5 * time.Second
+	ownRounds = 32
+)
 
 // ownEvent is a public event of the account that its relays should have.
 type ownEvent struct {
@@ -36,7 +40,6 @@ type ownEvent struct {
 
 type ownTarget struct {
 	URL      string `json:"url"`
-	Tried    bool   `json:"tried,omitempty"`
 	Accepted bool   `json:"accepted,omitempty"`
 }
 
@@ -65,8 +68,19 @@ func (a *Account) newOwn(e *nostr.Event, keyPackage string) *ownEvent {
 	return o
 }
 
-func (o *ownEvent) stored() group.Record {
-	return group.Record{Key: keyOwn + o.event.ID.String(), Value: encode(o)}
+func (o *ownEvent) key() string { return keyOwn + o.event.ID.String() }
+
+func (o *ownEvent) stored() group.Record { return group.Record{Key: o.key(), Value: encode(o)} }
+
+// taken reports whether some relay has the event.
+func (o *ownEvent) taken() bool {
+	return slices.ContainsFunc(o.Relays, func(t ownTarget) bool { return t.Accepted })
+}
+
+// done reports whether enough was tried.
+func (o *ownEvent) done() bool {
+	missing := slices.ContainsFunc(o.Relays, func(t ownTarget) bool { return !t.Accepted })
+	return !missing || (o.taken() && o.rounds >= ownRounds)
 }
 
 func (a *Account) resumeOwn() {
@@ -100,29 +114,40 @@ func (a *Account) offer(o *ownEvent) {
 			}
 		})
 	}
+	if o.open == 0 { // only what it led to could not be stored
+		a.noteOffered(o)
+	}
 }
 
 func (a *Account) offered(o *ownEvent, i int, accepted bool) {
 	o.open--
-	o.Relays[i].Tried = true
 	o.Relays[i].Accepted = o.Relays[i].Accepted || accepted
-	records := a.confirmed(o, accepted)
-	has := func(f func(ownTarget) bool) bool { return slices.ContainsFunc(o.Relays, f) }
-	untried := has(func(t ownTarget) bool { return !t.Tried })
-	taken := has(func(t ownTarget) bool { return t.Accepted })
-	switch {
-	case taken && !untried:
-		delete(a.own, o.event.ID)
-		records = append(records, group.Record{Key: keyOwn + o.event.ID.String()})
-	default:
+	if a.own[o.event.ID] == o { // else it was replaced meanwhile
+		a.noteOffered(o)
+	}
+}
+
+// noteOffered stores how far an event has come, and what its acceptance means
+// for older key packages. Memory follows only when that is stored.
+func (a *Account) noteOffered(o *ownEvent) {
+	if o.open == 0 {
+		o.retryAt = a.cfg.Now().Add(min(ownRetry<<min(o.rounds, 12), time.Hour))
+		o.rounds++
+	}
+	records, apply := a.confirmed(o)
+	if o.done() {
+		records = append(records, group.Record{Key: o.key()})
+	} else {
 		records = append(records, o.stored())
-		if o.open == 0 {
-			o.retryAt = a.cfg.Now().Add(min(ownRetry<<min(o.rounds, 12), time.Hour))
-			o.rounds++
-		}
 	}
 	if err := a.write(records, nil); err != nil {
 		a.cfg.Log.Error("state could not be stored", "error", err)
+		o.retryAt = a.cfg.Now().Add(ownRetry)
+		return
+	}
+	apply()
+	if o.done() {
+		delete(a.own, o.event.ID)
 	}
 	a.news.tell()
 }
@@ -130,39 +155,60 @@ func (a *Account) offered(o *ownEvent, i int, accepted bool) {
 // announce makes what others need to find and invite the account: the relay
 // lists once, and always a key package that is fresh.
 func (a *Account) announce() {
-	if a.record.LastKP == 0 && !a.announcing {
+	if !a.record.Listed && !a.announcing && !a.cfg.Now().Before(a.announceAt) {
 		a.announcing = true
-		a.work(a.publishLists)
+		relays := slices.Clone(a.record.Relays)
+		a.work(func(ctx context.Context) {
+			lists, err := a.signLists(ctx, relays)
+			a.post(func() { a.adoptLists(lists, err) })
+		})
 	}
 	a.renewKeyPackage()
 }
 
-// publishLists signs and publishes the relay lists (kinds 10002 and 10050).
-func (a *Account) publishLists(ctx context.Context) {
-	var relays []string
-	if a.do(ctx, func() error { relays = slices.Clone(a.record.Relays); return nil }) != nil {
-		return
-	}
+// signLists makes the account's relay lists (kinds 10002 and 10050).
+func (a *Account) signLists(ctx context.Context, relays []string) ([]*nostr.Event, error) {
 	now := nostr.Timestamp(a.cfg.Now().Unix())
 	var list nostr.RelayList
 	for _, url := range relays {
 		list = append(list, nostr.RelayEntry{URL: url, Read: true, Write: true})
 	}
+	var out []*nostr.Event
 	for _, template := range []*nostr.Event{nostr.RelayListEvent(list, now), nostr.InboxRelaysEvent(relays, now)} {
-		e, err := sign(ctx, a.cfg.Signer, template)
+		e, err := sign(ctx, a.signer, template)
 		if err != nil {
-			a.cfg.Log.Warn("a relay list was not signed", "error", err)
-			continue
+			return nil, err
 		}
-		a.post(func() {
-			o := a.newOwn(e, "")
-			if err := a.write([]group.Record{o.stored()}, nil); err != nil {
-				a.cfg.Log.Error("state could not be stored", "error", err)
-				return
-			}
-			a.own[e.ID] = o
-			a.offer(o)
-		})
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// adoptLists stores the signed lists, with the note that they exist, and only
+// then publishes them. What the signer refused is asked again.
+func (a *Account) adoptLists(lists []*nostr.Event, err error) {
+	a.announcing, a.announceAt = false, a.cfg.Now().Add(renewPause)
+	if err != nil {
+		a.cfg.Log.Warn("the relay lists were not signed", "error", err)
+		return
+	}
+	record := a.record
+	record.Listed = true
+	records := []group.Record{{Key: keyAccount, Value: encode(record)}}
+	var own []*ownEvent
+	for _, e := range lists {
+		o := a.newOwn(e, "")
+		own = append(own, o)
+		records = append(records, o.stored())
+	}
+	if err := a.write(records, nil); err != nil {
+		a.cfg.Log.Error("state could not be stored", "error", err)
+		return
+	}
+	a.record = record
+	for _, o := range own {
+		a.own[o.event.ID] = o
+		a.offer(o)
 	}
 }
 
@@ -173,9 +219,9 @@ func (a *Account) Published(ctx context.Context) error {
 		news := a.news.wait()
 		done := false
 		err := a.do(ctx, func() error {
-			done = a.invitable()
+			done = a.record.Listed && a.invitable()
 			for _, o := range a.own {
-				done = done && slices.ContainsFunc(o.Relays, func(t ownTarget) bool { return t.Accepted })
+				done = done && (o.taken() || (o.KeyPackage != "" && a.invitable()))
 			}
 			return nil
 		})
@@ -186,6 +232,8 @@ func (a *Account) Published(ctx context.Context) error {
 		case <-news:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-a.ctx.Done():
+			return ErrClosed
 		}
 	}
 }

@@ -2,13 +2,16 @@ package marmot
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/marmotgo/marmot/nostr"
 )
 
 // Signer is an account's Nostr key, wherever it lives. Its methods may take
 // long, fail or refuse; they are called from several goroutines, never from
-// the one that owns the account's state.
+// the one that owns the account's state. When ctx ends nobody waits for them
+// any more, so they should end too.
 type Signer interface {
 	PubKey() nostr.PubKey
 	// SignEvent sets e's ID and Sig. It must not change anything else.
@@ -22,6 +25,9 @@ type Signer interface {
 func LocalSigner(key nostr.SecretKey) Signer { return localSigner{key} }
 
 type localSigner struct{ key nostr.SecretKey }
+
+// Format prints [redacted] for every verb: fmt would look into the struct.
+func (localSigner) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 func (s localSigner) PubKey() nostr.PubKey { return s.key.PubKey() }
 
@@ -41,6 +47,59 @@ func (s localSigner) Decrypt(_ context.Context, peer nostr.PubKey, payload strin
 		return nil, err
 	}
 	return c.Decrypt(payload)
+}
+
+// guardedSigner is a Signer whose account cannot change and that nobody waits
+// for longer than ctx, even if it does not listen to it.
+type guardedSigner struct {
+	signer Signer
+	self   nostr.PubKey
+}
+
+func (s guardedSigner) PubKey() nostr.PubKey { return s.self }
+
+func (s guardedSigner) SignEvent(ctx context.Context, e *nostr.Event) error {
+	signed, err := patiently(ctx, func() (*nostr.Event, error) {
+		own := *e // e is not touched after ctx has ended
+		own.Tags = make(nostr.Tags, len(e.Tags))
+		for i, t := range e.Tags {
+			own.Tags[i] = slices.Clone(t)
+		}
+		err := s.signer.SignEvent(ctx, &own)
+		return &own, err
+	})
+	if err == nil {
+		*e = *signed
+	}
+	return err
+}
+
+func (s guardedSigner) Encrypt(ctx context.Context, peer nostr.PubKey, plaintext []byte) (string, error) {
+	return patiently(ctx, func() (string, error) { return s.signer.Encrypt(ctx, peer, plaintext) })
+}
+
+func (s guardedSigner) Decrypt(ctx context.Context, peer nostr.PubKey, payload string) ([]byte, error) {
+	return patiently(ctx, func() ([]byte, error) { return s.signer.Decrypt(ctx, peer, payload) })
+}
+
+// patiently waits for f until ctx ends.
+func patiently[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		value, err := f()
+		done <- answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // sign asks the signer for a signature and refuses an answer to another

@@ -26,6 +26,7 @@ type Store interface {
 const (
 	keyAccount    = "account"
 	keyGroups     = "group/"      // + MLS group id in hex + "/" + the group's own key
+	keySince      = "since/"      // + MLS group id in hex: when the account came into the group
 	keyPackages   = "keypackage/" // + reference in hex
 	keyOwn        = "own/"        // + id of an event of the account that relays should have
 	keyInvitation = "invitation/" // + MLS group id in hex

@@ -37,6 +37,10 @@ func (a *Account) Updates(ctx context.Context, subscriber string) iter.Seq2[Upda
 		}
 		for {
 			news := a.news.wait()
+			if a.ctx.Err() != nil {
+				yield(Update{}, ErrClosed)
+				return
+			}
 			page, err := a.History(cursor, updatesPage)
 			if err != nil {
 				yield(Update{}, err)
@@ -44,7 +48,7 @@ func (a *Account) Updates(ctx context.Context, subscriber string) iter.Seq2[Upda
 			}
 			for _, u := range page {
 				cursor = u.Cursor
-				if !yield(u, nil) {
+				if ctx.Err() != nil || !yield(u, nil) {
 					return
 				}
 			}
@@ -79,7 +83,13 @@ func (a *Account) History(after uint64, limit int) ([]Update, error) {
 }
 
 // Ack records durably that subscriber is done with all updates up to cursor.
+// It never goes back.
 func (a *Account) Ack(subscriber string, cursor uint64) error {
+	a.acking.Lock()
+	defer a.acking.Unlock()
+	if old, err := a.acknowledged(subscriber); err != nil || old >= cursor {
+		return err
+	}
 	return a.cfg.Store.Write([]group.Record{{Key: keyAck + subscriber, Value: binary.BigEndian.AppendUint64(nil, cursor)}}, nil)
 }
 

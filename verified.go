@@ -1,6 +1,7 @@
 package marmot
 
 import (
+	"maps"
 	"runtime"
 	"sync"
 
@@ -50,6 +51,31 @@ func (v *verifiedIDs) check(e *nostr.Event) error {
 	}
 	v.sigs[e.ID] = e.Sig
 	return nil
+}
+
+// counter counts refused inputs, from any goroutine.
+type counter struct {
+	mu sync.Mutex
+	n  Counts
+}
+
+func (c *counter) add(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = Counts{}
+	}
+	c.n[what]++
+}
+
+func (c *counter) counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := maps.Clone(c.n)
+	if out == nil {
+		out = Counts{}
+	}
+	return out
 }
 
 // broadcast wakes everyone who waits for news.

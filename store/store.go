@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -52,7 +53,11 @@ func Open(path string, key Key) (*Store, error) {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
 	s := &Store{conn: conn, aead: key.aead()}
-	if err := s.prepare(key, path != ""); err != nil {
+	err = s.prepare(key, path != "")
+	if err == nil && path != "" {
+		err = os.Chmod(path+"-wal", 0o600) // made with the process's default
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return s, nil
@@ -266,7 +271,7 @@ func (s *Store) Entries(after uint64, limit int) (cursors []uint64, values [][]b
 		cursors = append(cursors, uint64(st.ColumnInt64(0)))
 		values = append(values, value)
 		return err
-	}, int64(after), limit)
+	}, int64(min(after, math.MaxInt64)), limit)
 	return cursors, values, err
 }
 

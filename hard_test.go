@@ -1,0 +1,532 @@
+package marmot_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/nostr/relayd"
+	"github.com/marmotgo/marmot/store"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// failing is a store whose writes fail while countdown is at zero; below zero
+// it never fails.
+type failing struct {
+	marmot.Store
+	countdown atomic.Int64
+	failed    atomic.Int64
+}
+
+var errDisk = errors.New("no space left")
+
+func (f *failing) Write(records, entries []group.Record) error {
+	switch n := f.countdown.Load(); {
+	case n == 0:
+		f.failed.Add(1)
+		f.countdown.Store(-1)
+		return errDisk
+	case n > 0:
+		f.countdown.Add(-1)
+	}
+	return f.Store.Write(records, entries)
+}
+
+// stubborn is a signer that blocks or refuses when told so.
+type stubborn struct {
+	marmot.Signer
+	block  atomic.Bool
+	refuse atomic.Bool
+	wrong  atomic.Bool
+}
+
+var errNo = errors.New("the person said no")
+
+func (s *stubborn) SignEvent(ctx context.Context, e *nostr.Event) error {
+	if s.block.Load() {
+		select {} // does not even listen to ctx
+	}
+	if s.refuse.Load() {
+		return errNo
+	}
+	if s.wrong.Load() {
+		e.Content += "!"
+	}
+	return s.Signer.SignEvent(ctx, e)
+}
+
+// opened starts an account with changes to its configuration.
+func opened(t *testing.T, p *person, change func(*marmot.Config)) *person {
+	t.Helper()
+	if p.path == "" {
+		p.t, p.path, p.key, p.dbKey = t, filepath.Join(t.TempDir(), "p.db"), nostr.GenerateSecretKey(), store.NewKey()
+		t.Cleanup(p.stop)
+	}
+	db, err := store.Open(p.path, p.dbKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.db = db
+	cfg := marmot.Config{
+		Store: db, Signer: marmot.LocalSigner(p.key), Relays: p.relays,
+		Accept: func(group.Invitation) bool { return true },
+	}
+	change(&cfg)
+	if p.Account, err = marmot.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestFailingWrites fails each write of a conversation once. Requests are
+// answered, nothing is lost and nothing is told twice.
+func TestFailingWrites(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	f := &failing{}
+	f.countdown.Store(-1)
+	bob := opened(t, &person{name: "bob", relays: []string{r.URL()}}, func(c *marmot.Config) {
+		f.Store, c.Store = c.Store, f
+	})
+	if err := bob.Published(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	alice := newPerson(t, "alice", r.URL())
+	alice.invites(bob)
+	bob.waitKind(group.EffectEpoch)
+	var want []string
+	for n := range 7 {
+		f.countdown.Store(int64(n % 4))
+		text := fmt.Sprint("from bob ", n)
+		if _, err := bob.group().Send(bob.context(), text); err != nil {
+			if !errors.Is(err, errDisk) {
+				t.Fatalf("send: %v", err)
+			}
+			bob.say(text)
+		}
+		alice.say(fmt.Sprint("from alice ", n))
+		want = append(want, text, fmt.Sprint("from alice ", n))
+	}
+	for _, text := range want {
+		alice.waitText(text)
+		bob.waitText(text)
+	}
+	for n := range 3 {
+		f.countdown.Store(int64(n))
+		if err := bob.group().SelfUpdate(bob.context()); err != nil && !errors.Is(err, errDisk) {
+			t.Errorf("update with write %d failing: %v", n, err)
+		}
+	}
+	f.countdown.Store(-1)
+	slices.Sort(want)
+	for _, p := range []*person{alice, bob} {
+		if got := p.texts(); !slices.Equal(got, want) {
+			t.Errorf("%s shows %q, want %q", p.name, got, want)
+		}
+	}
+	if f.failed.Load() < 5 {
+		t.Errorf("only %d writes failed", f.failed.Load())
+	}
+}
+
+// TestSigner lets a signer refuse, answer something else and block for ever:
+// sends go on, and what it refused is asked again.
+func TestSigner(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	var shift atomic.Int64
+	s := &stubborn{}
+	s.refuse.Store(true)
+	bob := opened(t, &person{name: "bob", relays: []string{r.URL()}}, func(c *marmot.Config) {
+		s.Signer, c.Signer = c.Signer, s
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	})
+	again := func(refuse, wrong bool) {
+		s.refuse.Store(refuse)
+		s.wrong.Store(wrong)
+		shift.Add(int64(65 * time.Second))
+		_, _ = bob.Groups(bob.context()) // notices the time
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	again(false, true)
+	if len(r.Events()) != 0 {
+		t.Error("something was published that was not asked for")
+	}
+	again(false, false)
+	if err := bob.Published(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // the inbox logs in again, now that the signer lets it
+		complete, _, err := bob.Synced(bob.context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if complete == 1 {
+			break
+		}
+		again(false, false)
+	}
+	kinds := map[nostr.Kind]int{}
+	for _, e := range r.Events() {
+		kinds[e.Kind]++
+	}
+	if kinds[nostr.KindRelayList] != 1 || kinds[nostr.KindInboxRelays] != 1 || kinds[wire.KindKeyPackage] != 1 {
+		t.Errorf("published: %v", kinds)
+	}
+	alice := newPerson(t, "alice", r.URL())
+	alice.invites(bob)
+	bob.waitKind(group.EffectEpoch)
+	s.block.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := bob.group().SelfUpdate(ctx); !errors.Is(err, marmot.ErrQueued) {
+		t.Errorf("an update without an answer: %v", err)
+	}
+	bob.say("the signer sleeps")
+	alice.waitText("the signer sleeps")
+	alice.say("never mind")
+	bob.waitText("never mind")
+	bob.stop() // does not wait for the signer
+}
+
+// TestPrint keeps the account's key out of prints.
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, "p", newRelay(t).URL())
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
+		for _, v := range []any{p.Account, marmot.LocalSigner(p.key), marmot.Config{Signer: marmot.LocalSigner(p.key)}} {
+			got := fmt.Sprintf(verb, v)
+			for _, form := range []string{"%x", "%d", "%v", "%#v"} {
+				if secret := strings.Trim(fmt.Sprintf(form, p.key[:]), "[]{}"); strings.Contains(got, secret) {
+					t.Errorf("%s of %T shows the key", verb, v)
+				}
+			}
+		}
+	}
+}
+
+// packages returns the references of the stored key packages.
+func (p *person) packages() (out []string) {
+	for r, err := range p.db.Range("keypackage/") {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		out = append(out, r.Key)
+	}
+	return out
+}
+
+// TestKeyPackageRotation replaces a key package after use, and before it
+// expires. The old private part goes when the new one is confirmed.
+func TestKeyPackageRotation(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	var shift atomic.Int64
+	bob := opened(t, &person{name: "bob", relays: []string{r.URL()}}, func(c *marmot.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	})
+	if err := bob.Published(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	alice := newPerson(t, "alice", r.URL())
+	replaced := func(after time.Duration, old []string) []string {
+		t.Helper()
+		shift.Add(int64(after))
+		for range 200 {
+			_, _ = bob.Groups(bob.context())
+			if now := bob.packages(); len(now) == 1 && now[0] != old[0] {
+				return now
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("not replaced: %q, then %q", old, bob.packages())
+		return nil
+	}
+	first := bob.packages()
+	alice.invites(bob)
+	second := replaced(2*time.Minute, first)
+	third := replaced(71*24*time.Hour, second)
+	slots, n := map[string]bool{}, 0
+	for _, e := range r.Events() {
+		if e.Kind == wire.KindKeyPackage && e.PubKey == bob.PubKey() {
+			d, _ := e.Tags.Find("d")
+			slots[d.Value()] = true
+			n++
+		}
+	}
+	if len(slots) != 1 || n != 1 {
+		t.Errorf("%d slots and %d key packages are at the relay", len(slots), n)
+	}
+	bob.stop()
+	bob.start()
+	if got := bob.packages(); !slices.Equal(got, third) {
+		t.Errorf("after a restart %q, want %q", got, third)
+	}
+}
+
+// TestAgain removes a member and invites it again: it joins, and keeps what it
+// had read. Meanwhile strangers flood its inbox, and one relay is dead.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	r, dead := newRelay(t), newRelay(t)
+	url := dead.URL()
+	_ = dead.Close()
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL(), url)
+	g := alice.invites(bob)
+	bob.waitKind(group.EffectEpoch)
+	alice.say("before")
+	bob.waitText("before")
+	if err := g.Remove(alice.context(), bob.PubKey()); err != nil {
+		t.Fatal(err)
+	}
+	bob.waitKind(group.EffectSelfRemoved)
+	for range 50 {
+		stranger := nostr.GenerateSecretKey()
+		e := &nostr.Event{Kind: nostr.KindGiftWrap, CreatedAt: nostr.Timestamp(time.Now().Unix()), Tags: nostr.Tags{{"p", bob.PubKey().String()}}, Content: "AgAA"}
+		if err := stranger.SignEvent(e); err != nil {
+			t.Fatal(err)
+		}
+		r.Add(e)
+	}
+	c, err := alice.Lookup(alice.context(), bob.PubKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Invite(alice.context(), c); err != nil {
+		t.Fatal(err)
+	}
+	joined := 0
+	bob.waitFor("second join", func(u marmot.Update) bool {
+		if u.Effect.Kind == group.EffectJoined {
+			joined++
+		}
+		return joined == 2
+	})
+	alice.say("after")
+	bob.waitText("after")
+	if got := bob.texts(); !slices.Equal(got, []string{"after", "before"}) {
+		t.Errorf("bob shows %q", got)
+	}
+	if counts := bob.Refused(); counts["gift_wrap"] != 50 {
+		t.Errorf("refused: %v", counts)
+	}
+}
+
+// TestGarbage sends what is no group event under the group's h tag: it is
+// counted, and blocks nothing.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	g := alice.invites(bob)
+	bob.waitKind(group.EffectEpoch)
+	addresses, err := g.Addresses(alice.context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := fmt.Sprintf("%x", addresses[0].GroupID)
+	for i, tags := range []nostr.Tags{{{"h", h}}, {{"h", h}, {"x", "y"}}, {{"h", h, "more"}}, {{"h", h}, {"h", h}}} {
+		e := &nostr.Event{Kind: wire.KindGroupEvent, CreatedAt: nostr.Timestamp(time.Now().Unix()), Tags: tags, Content: "not base64" + fmt.Sprint(i)}
+		if err := nostr.GenerateSecretKey().SignEvent(e); err != nil {
+			t.Fatal(err)
+		}
+		r.Add(e)
+	}
+	alice.say("behind it")
+	bob.waitText("behind it")
+	if counts := bob.Refused(); counts[string(group.InvalidEncoding)] != 4 {
+		t.Errorf("refused: %v", counts)
+	}
+}
+
+// TestLogin asks for a login everywhere: the inbox logs in, group traffic never
+// does. A silent relay beside it holds nobody up, and Synced tells.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	r, silent := newRelay(t), newRelay(t)
+	silent.SetFaults(relayd.Faults{Silent: true})
+	strict, err := relayd.Start("127.0.0.1:0", relayd.Config{RequireAuth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = strict.Close() })
+	alice, bob := newPerson(t, "alice", r.URL(), silent.URL()), newPerson(t, "bob", r.URL())
+	c, err := alice.Lookup(alice.context(), bob.PubKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := marmot.NewGroup{Name: "n", Relays: []string{r.URL(), strict.URL(), silent.URL()}, Invite: []marmot.Contact{c}}
+	if _, err := alice.CreateGroup(alice.context(), n); err != nil {
+		t.Fatal(err)
+	}
+	bob.waitKind(group.EffectJoined)
+	alice.say("hello")
+	bob.waitText("hello")
+	if n := len(strict.Events()); n != 0 {
+		t.Errorf("a relay that wants a login has %d events: somebody logged in", n)
+	}
+	complete, asked, err := bob.Synced(bob.context())
+	if err != nil || complete != 2 || asked != 4 {
+		t.Errorf("%d of %d relays answered, %v; want 2 of 4", complete, asked, err)
+	}
+}
+
+// child is what the process that gets killed needs to know.
+type child struct {
+	Path, Key, Relay, Group, Do string
+}
+
+// TestMain lets the test binary be a member that is killed.
+func TestMain(m *testing.M) {
+	var c child
+	if s := os.Getenv("MARMOT_CHILD"); s != "" {
+		if err := json.Unmarshal([]byte(s), &c); err != nil {
+			panic(err)
+		}
+		c.run()
+	}
+	os.Exit(m.Run())
+}
+
+func (c child) run() {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	dbKey, err := store.KeyFile(c.Path + ".key")
+	must(err)
+	db, err := store.Open(c.Path, dbKey)
+	must(err)
+	key, err := nostr.ParseSecretKey(c.Key)
+	must(err)
+	a, err := marmot.Open(context.Background(), marmot.Config{Store: db, Signer: marmot.LocalSigner(key), Relays: []string{c.Relay}})
+	must(err)
+	if c.Do == "rename" {
+		g, err := a.Group(context.Background(), c.Group)
+		must(err)
+		go func() { must(g.SetProfile(context.Background(), "renamed", "")) }()
+	}
+	fmt.Println("running")
+	select {}
+}
+
+// killed runs the member in a process of its own and kills it.
+func (p *person) killed(do string, when func()) {
+	p.t.Helper()
+	b, err := json.Marshal(child{Path: p.path, Key: p.key.Nsec(), Relay: p.relays[0], Group: p.last, Do: do})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "MARMOT_CHILD="+string(b))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	bufio.NewScanner(out).Scan()
+	when()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// TestKill kills a member between publishing a commit and the relay's answer,
+// and several times while it receives.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice := newPerson(t, "alice", r.URL())
+	bob := &person{t: t, name: "bob", path: filepath.Join(t.TempDir(), "bob.db"), key: nostr.GenerateSecretKey(), relays: []string{r.URL()}}
+	var err error
+	if bob.dbKey, err = store.KeyFile(bob.path + ".key"); err != nil {
+		t.Fatal(err)
+	}
+	bob.start()
+	t.Cleanup(bob.stop)
+	if err := bob.Published(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	g := bob.invites(alice)
+	alice.waitKind(group.EffectEpoch)
+	bob.waitKind(group.EffectEpoch)
+	bob.last = g.ID()
+	bob.stop()
+
+	known := map[nostr.ID]bool{}
+	for _, e := range r.Events() {
+		known[e.ID] = true
+	}
+	var commit *nostr.Event
+	r.SetFaults(relayd.Faults{NoOK: true})
+	bob.killed("rename", func() {
+		for commit == nil {
+			for _, e := range r.Events() {
+				if e.Kind == wire.KindGroupEvent && !known[e.ID] {
+					commit = e
+				}
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	var mu sync.Mutex
+	var again []*nostr.Event
+	r.SetFaults(relayd.Faults{Refuse: func(e *nostr.Event) string {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Kind == wire.KindGroupEvent {
+			again = append(again, e)
+		}
+		return ""
+	}})
+	bob.start()
+	bob.waitFor("rename", func(u marmot.Update) bool { return u.Effect.Kind == group.EffectRenamed })
+	alice.waitFor("rename", func(u marmot.Update) bool { return u.Effect.Kind == group.EffectRenamed })
+	bob.stop()
+	r.SetFaults(relayd.Faults{})
+	mu.Lock()
+	defer mu.Unlock()
+	if len(again) == 0 || string(again[0].AppendJSON(nil)) != string(commit.AppendJSON(nil)) {
+		t.Errorf("the commit was not published again byte for byte: %d events", len(again))
+	}
+
+	var want []string
+	for round := range 4 {
+		bob.killed("", func() {
+			for i := range 12 {
+				text := fmt.Sprintf("round %d message %d", round, i)
+				want = append(want, text)
+				alice.say(text)
+				if i == 3+2*round {
+					time.Sleep(time.Duration(round*7) * time.Millisecond)
+				}
+			}
+		})
+	}
+	bob.start()
+	for _, text := range want {
+		bob.waitText(text)
+	}
+	slices.Sort(want)
+	if got := bob.texts(); !slices.Equal(got, want) {
+		t.Errorf("bob shows %d messages, want %d, each once", len(got), len(want))
+	}
+}
