@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"github.com/marmotgo/marmot/mls"
@@ -25,21 +26,19 @@ func (s *step) advance(tip *node) {
 		s.accept(n)
 	}
 	if old != common {
-		s.effect(Effect{ID: "recovered/" + old.id.String() + "/" + tip.id.String(), Kind: EffectRecovered, Epoch: tip.epoch})
+		id := fmt.Sprintf("recovered/%s/%s#%d", old.id, tip.id, s.g.turn(tip))
+		s.effect(Effect{ID: id, Kind: EffectRecovered, Epoch: tip.epoch})
 	}
 	s.changed = true
 	s.deliver()
 	s.resend()
-	switch {
-	case tip.removed:
-		s.endRemoved(tip)
-	case tip.settings.Lifecycle != nil && *tip.settings.Lifecycle == wire.Disbanded:
-		s.endDisbanded(tip)
-	default:
-		s.prune()
-		s.renewLeave()
-		s.wishAgain()
+	if tip.removed || tip.commit.Disbands {
+		s.end(tip)
+		return
 	}
+	s.prune()
+	s.renewLeave()
+	s.wishAgain()
 }
 
 func pathFrom(from, to *node) []*node {
@@ -67,9 +66,14 @@ func (s *step) supersede(n *node) {
 // accept records a commit of the selected branch and tells what it changed.
 func (s *step) accept(n *node) {
 	if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
-		in.Disposition, in.Judged = accepted, true
+		in.Disposition, in.Judged, in.Bytes = accepted, true, nil
 		in.Turns++
 		s.putInput(in)
+	}
+	for _, i := range slices.Clone(s.g.queue) {
+		if i.For == n.id {
+			s.done(i) // it won back what was to be done again
+		}
 	}
 	for _, e := range describe(n.parent, n) {
 		e.Epoch, e.Commit, e.Actor, e.Own = n.epoch, wire.MessageID(n.id), n.commit.Committer, n.commit.Own
@@ -90,11 +94,14 @@ func (g *Group) turn(n *node) int {
 // describe lists what differs between a state and its parent.
 func describe(parent, n *node) []Effect {
 	out := []Effect{{Kind: EffectEpoch}}
-	if n.removed {
-		return append(out, Effect{Kind: EffectSelfRemoved})
+	if n.commit.Disbands {
+		out = append(out, Effect{Kind: EffectDisbanded})
 	}
-	if *lifecycleOf(n.settings) == wire.Disbanded {
-		return append(out, Effect{Kind: EffectDisbanded})
+	if n.removed {
+		out = append(out, Effect{Kind: EffectSelfRemoved})
+	}
+	if n.removed || n.commit.Disbands {
+		return out // no rows for what ends with the group
 	}
 	before, after := parent.members(), n.members()
 	for _, a := range after {
@@ -157,27 +164,41 @@ func describeSettings(before, after *wire.Settings) []Effect {
 // again on another branch.
 func (s *step) deliver() {
 	g := s.g
-	if g.meta.Pass != nil || g.pending() != nil {
+	if g.meta.Pass != nil || g.meta.Cause != "" || g.pending() != nil {
 		return
 	}
-	apps := g.retainedSorted(func(in *retained) bool {
-		return in.Kind == kindApp && in.opened() && in.Disposition != rejected
-	})
+	apps := g.retainedSorted(func(in *retained) bool { return in.Kind == kindApp && in.opened() && g.restless(in) })
+	if len(apps) == 0 {
+		return
+	}
 	shown := map[nostr.ID]bool{}
-	for _, in := range apps {
+	for _, in := range g.inputs {
 		if in.Shown && g.canonical(in) {
 			shown[in.Inner] = true
 		}
 	}
 	for _, in := range apps {
 		switch valid := g.canonical(in); {
-		case valid && in.Disposition != accepted:
+		case valid && (in.Disposition != accepted || !shown[in.Inner]):
 			s.acceptMessage(in, !shown[in.Inner])
 			shown[in.Inner] = true
 		case !valid && in.Disposition != invalidated:
 			s.invalidate(in)
 		}
 	}
+}
+
+// restless reports whether a message may have to be told of.
+func (g *Group) restless(in *retained) bool {
+	switch in.Disposition {
+	case rejected:
+		return false
+	case accepted:
+		return !in.Shown || !g.canonical(in)
+	case invalidated:
+		return g.canonical(in)
+	}
+	return true
 }
 
 // canonical reports whether a message was opened on the canonical branch.
@@ -215,9 +236,19 @@ func (s *step) invalidate(in *retained) {
 
 // resend queues own messages again whose branch lost, under the same inner id.
 func (s *step) resend() {
+	valid := map[nostr.ID]bool{} // another copy stands, or waits to be sent
+	for _, in := range s.g.inputs {
+		if in.Kind == kindApp && in.Disposition == accepted {
+			valid[in.Inner] = true
+		}
+	}
 	for _, in := range s.g.retainedSorted(func(in *retained) bool {
 		return in.Kind == kindApp && in.Own && !in.Repeat && in.Disposition == invalidated
 	}) {
+		if valid[in.Inner] {
+			continue
+		}
+		valid[in.Inner] = true
 		in.Repeat = true
 		s.putInput(in)
 		s.push(&intent{Kind: intentSend, Ref: in.Ref, Payload: in.Payload, NotBefore: s.now})
@@ -322,20 +353,11 @@ func (s *step) pruneKeys() {
 	}
 }
 
-// endRemoved makes this copy a removed one: it keeps what a person may look
-// at, and no secrets (member-departure.md, "Realizing removal").
-func (s *step) endRemoved(tip *node) {
-	s.g.meta.Removed = true
-	s.endWith(tip)
-}
-
-func (s *step) endDisbanded(tip *node) {
-	s.g.meta.Disbanded = true
-	s.endWith(tip)
-}
-
-func (s *step) endWith(tip *node) {
+// end makes this copy a removed or disbanded one: it keeps what a person may
+// look at, and no secrets (member-departure.md, "Realizing removal").
+func (s *step) end(tip *node) {
 	g := s.g
+	g.meta.Removed, g.meta.Disbanded = tip.removed, tip.commit.Disbands
 	g.meta.Leaving, g.meta.Pass = false, nil
 	g.meta.Last = newLastSeen(tip)
 	for _, n := range g.sortedNodes() {

@@ -117,7 +117,10 @@ func (s *step) proved(a *ask, in Answer) {
 }
 
 func (a *ask) proof(in Answer) (wire.IdentityProof, error) {
-	if in.Err != nil || in.Event == nil {
+	if in.Err == nil && in.Event == nil {
+		return wire.IdentityProof{}, fmt.Errorf("%w: an answer without an event", ErrRequest)
+	}
+	if in.Err != nil {
 		return wire.IdentityProof{}, fmt.Errorf("group: the account did not vouch for the new key: %w", in.Err)
 	}
 	wanted, err := nostr.ParseRumor(a.Event)

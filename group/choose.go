@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"cmp"
+	"slices"
 
 	"github.com/marmotgo/marmot/nostr"
 )
@@ -70,6 +71,11 @@ func (g *Group) commonStart(base uint64) uint64 {
 // private reports whether only we know of a commit, as far as we know.
 func (n *node) private() bool { return n != nil && (n.pending || n.abandoned) }
 
+// ends reports whether no candidate extends n.
+func (n *node) ends() bool {
+	return !slices.ContainsFunc(n.children, func(c *node) bool { return !c.private() && !c.erased })
+}
+
 // oldestCanonical is the epoch of the first canonical state still usable.
 func (g *Group) oldestCanonical() uint64 {
 	n := g.tip
@@ -83,7 +89,7 @@ func (g *Group) oldestCanonical() uint64 {
 // pending or abandoned commit of our own is no candidate.
 func leavesBelow(n *node, out []*node) []*node {
 	for _, c := range n.children {
-		if c.pending || c.abandoned || c.erased {
+		if c.private() || c.erased {
 			continue
 		}
 		before := len(out)

@@ -32,7 +32,8 @@ func (g *Group) edge(parent *node, commit *mls.VerifiedCommit) (*node, error) {
 	}
 	next, err := parent.state.Apply(commit, mls.ApplyInput{Proposals: parent.proposals, Parallel: g.cfg.Parallel})
 	if errors.Is(err, mls.ErrRemoved) {
-		return &node{commit: info, removed: true, settings: parent.settings}, nil
+		n := &node{commit: info, removed: true, settings: parent.settings}
+		return n, checkRemoval(parent, props)
 	}
 	if err != nil {
 		return nil, err
@@ -69,7 +70,90 @@ func authorize(parent *node, commit *mls.VerifiedCommit, props []mls.ProposalFro
 			return nil, err
 		}
 	}
+	if info.Disbands {
+		return info, checkDisband(parent, commit.Sender().Leaf, committer, props)
+	}
 	return info, nil
+}
+
+// checkDisband holds the commit that ends a group to its only allowed shape:
+// the two component updates, and a Remove of every other leaf
+// (group-lifecycle-v1.md).
+func checkDisband(parent *node, self mls.LeafIndex, committer nostr.PubKey, props []mls.ProposalFrom) error {
+	if !slices.Contains(parent.settings.Required, wire.ComponentLifecycle) {
+		return invalidResult("disband without a required lifecycle")
+	}
+	removed, admins := map[mls.LeafIndex]bool{}, false
+	for _, p := range props {
+		switch body := p.Proposal.(type) {
+		case mls.Remove:
+			removed[body.Removed] = true
+		case mls.AppDataUpdate:
+			if body.Component == wire.ComponentAdmins {
+				admins = bytes.Equal(body.Data, wire.NewAdmins(committer).Append(nil))
+			} else if body.Component != wire.ComponentLifecycle {
+				return invalidResult("disband with an unrelated update")
+			}
+		default:
+			return invalidResult("disband with a proposal of type %d", p.Proposal.Type())
+		}
+	}
+	if !admins {
+		return invalidResult("disband without its admin list")
+	}
+	for i := range parent.state.Leaves() {
+		if i != self && !removed[i] {
+			return invalidResult("disband that leaves a member behind")
+		}
+	}
+	return nil
+}
+
+// checkRemoval checks what can be known of the result of a commit that removes
+// this member: it has no keys of that epoch, but the others would refuse a
+// result with broken components or an admin without a leaf.
+func checkRemoval(parent *node, props []mls.ProposalFrom) error {
+	gone, dict := map[mls.LeafIndex]bool{}, parent.settings.Dictionary
+	var members []nostr.PubKey
+	for _, p := range props {
+		switch body := p.Proposal.(type) {
+		case mls.Remove:
+			gone[body.Removed] = true
+		case mls.SelfRemove:
+			gone[p.Sender.Leaf] = true
+		case mls.Add:
+			a, err := wire.LeafAccount(body.KeyPackage.Leaf)
+			if err != nil {
+				return err
+			}
+			members = append(members, a)
+		case mls.AppDataUpdate:
+			if body.Remove {
+				dict = dict.Without(body.Component)
+			} else {
+				dict = dict.With(body.Component, body.Data)
+			}
+		}
+	}
+	for i, leaf := range parent.state.Leaves() {
+		if a, err := wire.LeafAccount(leaf); err == nil && !gone[i] {
+			members = append(members, a)
+		}
+	}
+	data, ok := dict.Get(wire.ComponentAdmins)
+	if !ok {
+		return invalidResult("no admins")
+	}
+	admins, err := wire.DecodeAdmins(data)
+	if err != nil {
+		return err
+	}
+	for _, entry := range dict {
+		if err := wire.CheckComponent(entry.ID, entry.Data); err != nil {
+			return err
+		}
+	}
+	return allMembers(admins, wire.NewAdmins(members...))
 }
 
 func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalFrom, info *commitInfo, updated map[mls.ComponentID]bool) error {
@@ -92,6 +176,7 @@ func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalF
 		if err := checkUpdate(parent, body, p.ByReference); err != nil {
 			return err
 		}
+		info.Disbands = info.Disbands || body.Component == wire.ComponentLifecycle && bytes.Equal(body.Data, wire.Disbanded.Append(nil))
 	case mls.Add:
 		if _, _, err := wire.CheckLeaf(body.KeyPackage.Leaf, body.KeyPackage.Suite); err != nil {
 			return err
@@ -170,8 +255,11 @@ func checkResult(parent, n *node) error {
 
 // checkAdmins demands a leaf of every listed admin, on every commit.
 func checkAdmins(n *node) error {
-	members := n.members()
-	for _, admin := range n.settings.Admins {
+	return allMembers(n.settings.Admins, n.members())
+}
+
+func allMembers(admins, members wire.Admins) error {
+	for _, admin := range admins {
 		if !members.Contains(admin) {
 			return invalidResult("an admin has no leaf")
 		}

@@ -15,14 +15,18 @@ import (
 // Bounds on what one group keeps, each in entries. What does not fit is
 // refused as resource_refused and stays obtainable from the relays.
 const (
-	maxInputs     = 4096 // retained messages of the windows
+	maxInputs     = 4096 // remembered messages of the windows; what waits comes on top
+	maxHeld       = 1024 // messages that wait for a state, and standalone proposals
 	maxRaw        = 256  // events that no key opens yet
-	maxRawTries   = 32   // changed contexts under which such an event is tried
+	maxRawTries   = 32   // changed contexts after which such an event makes room for others
 	maxIntents    = 256  // local requests waiting
-	maxRivals     = 64   // states outside of the canonical branch
+	maxRivals     = 64   // states outside of the canonical branch, by one account
 	maxAhead      = 64   // epochs ahead of the tip
 	fullStateStep = 64   // epochs between states stored whole
 )
+
+// maxRawAge is how long an event that no key opens is kept at most.
+const maxRawAge = 30 * 24 * time.Hour
 
 // defaultJoinUpdate is how long a new member waits before it renews its leaf:
 // long enough to catch up first.
@@ -64,8 +68,9 @@ type meta struct {
 	Disbanded bool      `json:"disbanded,omitempty"`
 	Cause     string    `json:"cause,omitempty"` // why it is Unrecoverable
 	NextSeq   uint64    `json:"next_seq"`
-	LeaveFor  stateID   `json:"leave_for,omitzero"` // the state the last SelfRemove was made for
-	Last      *lastSeen `json:"last,omitempty"`     // of a copy that has ended
+	LeaveFor  stateID   `json:"leave_for,omitzero"`  // the state the last SelfRemove was made for
+	Last      *lastSeen `json:"last,omitempty"`      // of a copy that has ended
+	Witnessed bool      `json:"witnessed,omitempty"` // a message was opened that may count for a branch
 }
 
 const recordVersion = 1
@@ -84,7 +89,7 @@ func (g *Group) Status() Status {
 	s := Status{
 		Lifecycle: g.lifecycle(), Convergence: g.convergence(), Epoch: g.tip.epoch,
 		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Cause: g.meta.Cause,
-		Outstanding: len(g.out), Queued: len(g.queue), Deferred: len(g.raw),
+		Outstanding: len(g.out) + len(g.asks), Queued: len(g.queue), Deferred: len(g.raw),
 	}
 	if set := g.tip.settings; set != nil {
 		s.Admins = slices.Clone(set.Admins)
@@ -97,7 +102,7 @@ func (g *Group) Status() Status {
 		s.Members = g.meta.Last.Members
 	}
 	for _, n := range g.nodes {
-		if len(n.children) == 0 && !n.leadsTo(g.tip) && !n.private() {
+		if n.ends() && !n.leadsTo(g.tip) && !n.private() {
 			s.Branches++
 		}
 	}

@@ -41,6 +41,7 @@ type intent struct {
 	Profile   *wire.Profile   `json:"profile,omitempty"`
 	Seed      []byte          `json:"seed,omitempty"`  // new signature key of an update
 	Proof     []byte          `json:"proof,omitempty"` // the account's proof for it
+	For       stateID         `json:"for,omitzero"`    // the commit that lost and had this purpose
 }
 
 // storedInvitee is an invitee as it survives a restart.
@@ -97,6 +98,9 @@ func (g *Group) admissible(in Input) error {
 	admin := g.tip.isAdmin(g.cfg.Self)
 	switch in := in.(type) {
 	case Send:
+		if in.Payload == nil {
+			return fmt.Errorf("%w: no payload", ErrRequest)
+		}
 		_, err := wire.DecodePayload(wire.EncodePayload(in.Payload), g.cfg.Self)
 		return err
 	case SelfUpdate:
@@ -120,6 +124,9 @@ func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
 	case Invite:
 		return n.admissibleInvite(in, members)
 	case Remove:
+		if len(in.Accounts) == 0 {
+			return fmt.Errorf("%w: nobody to remove", ErrRequest)
+		}
 		for _, a := range in.Accounts {
 			if !members.Contains(a) || a == self {
 				return fmt.Errorf("%w: %s", ErrNotMember, a.Npub())
@@ -141,12 +148,22 @@ func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
 }
 
 func (n *node) admissibleInvite(in Invite, members wire.Admins) error {
-	for _, v := range in.Invitees {
-		if members.Contains(v.KeyPackage.Account) && !v.AnotherDevice {
+	if len(in.Invitees) == 0 {
+		return fmt.Errorf("%w: nobody to invite", ErrRequest)
+	}
+	for i, v := range in.Invitees {
+		if v.KeyPackage == nil {
+			return fmt.Errorf("%w: an invitation needs a key package", ErrRequest)
+		}
+		twice := slices.ContainsFunc(in.Invitees[:i], func(u Invitee) bool { return u.KeyPackage.Account == v.KeyPackage.Account })
+		if (twice || members.Contains(v.KeyPackage.Account)) && !v.AnotherDevice {
 			return fmt.Errorf("%w: %s", ErrAlreadyMember, v.KeyPackage.Account.Npub())
 		}
 		if err := v.KeyPackage.Supports(n.settings); err != nil {
 			return fmt.Errorf("group: %s cannot be invited: %w", v.KeyPackage.Account.Npub(), err)
+		}
+		if len(v.Inbox) == 0 {
+			return fmt.Errorf("%w: no inbox of %s is known", ErrRequest, v.KeyPackage.Account.Npub())
 		}
 	}
 	return nil
@@ -180,9 +197,16 @@ func (s *step) enqueue(in Input) {
 	s.push(i)
 }
 
+// asked reports that a SelfRemove of ours was handed out.
+func (g *Group) asked() bool { return g.meta.Leaving && g.meta.LeaveFor != stateID{} }
+
 // push queues an intent durably. The proof that an update needs is asked for
 // when it is due.
 func (s *step) push(i *intent) {
+	if s.g.asked() && i.Kind != intentLeave {
+		s.refuse(i, ErrLeaving) // nothing else may follow a SelfRemove
+		return
+	}
 	i.Seq = s.g.nextSeq()
 	s.g.queue = append(s.g.queue, i)
 	s.putIntent(i)
@@ -214,11 +238,12 @@ func (s *step) sendQueued() {
 	}
 }
 
-// prepareNext takes up the first request that changes the group. It is the
-// fair slot of convergence.md: after a pass it comes before the next one.
-func (s *step) prepareNext() {
+// prepareNext takes up the first request that changes the group.
+func (s *step) prepareNext() { s.prepareFirst(func(*intent) bool { return true }) }
+
+func (s *step) prepareFirst(eligible func(*intent) bool) {
 	for _, i := range slices.Clone(s.g.queue) {
-		if i.Kind == intentSend || !i.ready() || s.now.Before(i.NotBefore) {
+		if i.Kind == intentSend || !eligible(i) || !i.ready() || s.now.Before(i.NotBefore) {
 			continue
 		}
 		s.prepare(i)
@@ -232,7 +257,7 @@ func (s *step) prepareNext() {
 // state holds, after a jitter that spreads the members (member-departure.md).
 func (s *step) scheduleDepartures() {
 	g := s.g
-	if g.ended() || g.meta.Leaving || g.tip.proposals == nil {
+	if g.ended() || g.meta.Leaving || g.tip.proposals == nil || g.pending() != nil {
 		return
 	}
 	if slices.ContainsFunc(g.queue, func(i *intent) bool { return i.Kind == intentDepartures }) {
@@ -271,7 +296,7 @@ func (g *Group) departures() []*mls.VerifiedProposal {
 			continue
 		}
 		p, ok := v.(*mls.VerifiedProposal)
-		if !ok || p.Proposal().Type() != mls.ProposalSelfRemove || chosen[p.Sender().Leaf] {
+		if !ok || p.Proposal().Type() != mls.ProposalSelfRemove || chosen[p.Sender().Leaf] || p.Sender().Leaf == g.tip.state.Self() {
 			continue
 		}
 		chosen[p.Sender().Leaf] = true

@@ -119,10 +119,16 @@ func (n *node) checkJoined(cfg JoinConfig, signer mls.LeafIndex) error {
 	if err := n.checkAllLeaves(cfg.Parallel); err != nil {
 		return err
 	}
+	self, err := n.account(n.state.Self())
+	if err != nil {
+		return err
+	}
 	inviter, err := n.account(signer)
 	switch {
 	case err != nil:
 		return err
+	case self != cfg.Self:
+		return unauthorized("the invitation is for another account")
 	case inviter != cfg.Welcome.Author:
 		return unauthorized("the inviter is not who signed the group's state")
 	case !n.isAdmin(inviter):

@@ -1,6 +1,8 @@
 package group
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
@@ -31,6 +33,7 @@ func Load(now time.Time, cfg Config, records []Record) (*Group, Output, error) {
 	}
 	s := g.begin(now)
 	s.changed = true // proposals and waiting input find their states again
+	s.counted = true // but no keys changed
 	s.resume()
 	s.settle()
 	out, err := s.finish()
@@ -62,10 +65,7 @@ func (l *loader) record(r Record) error {
 	case keyRatchets:
 		l.ratchets[rest] = r.Value
 	case keyInput:
-		in := &retained{}
-		err := json.Unmarshal(r.Value, in)
-		l.g.inputs[in.ID] = in
-		return err
+		return l.input(rest, r.Value)
 	case keyRaw:
 		id, err := nostr.ParseID(rest)
 		if err != nil {
@@ -76,18 +76,47 @@ func (l *loader) record(r Record) error {
 	case keyOut:
 		return l.outbound(rest, r.Value)
 	case keyAsk:
-		l.g.asks[rest] = &ask{}
-		return json.Unmarshal(r.Value, l.g.asks[rest])
+		a := &ask{}
+		if err := json.Unmarshal(r.Value, a); err != nil || a.ID != rest {
+			return fmt.Errorf("request")
+		}
+		l.g.asks[rest] = a
 	case keyIntent:
-		i := &intent{}
-		l.g.queue = append(l.g.queue, i)
-		return json.Unmarshal(r.Value, i)
+		return l.intent(r.Key, r.Value)
 	case keySignature:
 		return l.signatureKey(rest, r.Value)
 	default:
 		return fmt.Errorf("unknown kind")
 	}
 	return nil
+}
+
+func (l *loader) input(name string, value []byte) error {
+	in := &retained{}
+	if err := json.Unmarshal(value, in); err != nil || in.ID.String() != name {
+		return fmt.Errorf("message")
+	}
+	if in.waiting() && len(in.Bytes) == 0 {
+		return fmt.Errorf("message without its bytes")
+	}
+	l.g.inputs[in.ID] = in
+	return nil
+}
+
+func (l *loader) intent(key string, value []byte) error {
+	i := &intent{}
+	if err := json.Unmarshal(value, i); err != nil || intentKey(i.Seq) != key || !i.complete() {
+		return fmt.Errorf("request")
+	}
+	l.g.queue = append(l.g.queue, i)
+	return nil
+}
+
+// complete reports whether a stored intent can be carried out.
+func (i *intent) complete() bool {
+	return (len(i.Seed) == 0 || len(i.Seed) == ed25519.SeedSize) &&
+		(len(i.Proof) == 0 || len(i.Proof) == len(wire.IdentityProof{}) && len(i.Seed) > 0) &&
+		(i.Kind != intentProfile || i.Profile != nil)
 }
 
 func (l *loader) node(name string, value []byte) error {
@@ -125,7 +154,10 @@ func (l *loader) build() error {
 		return fmt.Errorf("version %d of the group's records is not known", g.meta.Version)
 	}
 	g.id = g.meta.ID
-	slices.SortFunc(g.queue, func(a, b *intent) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	slices.SortFunc(g.queue, func(a, b *intent) int { return cmp.Compare(a.Seq, b.Seq) })
+	if g.ended() != (g.meta.Last != nil) {
+		return fmt.Errorf("the group has ended and has not")
+	}
 	if g.meta.Last != nil {
 		g.tip = g.meta.Last.node(g.meta.Tip)
 		g.nodes[g.tip.id] = g.tip
@@ -136,10 +168,7 @@ func (l *loader) build() error {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b stateID) int {
-		if x, y := l.nodes[a].Epoch, l.nodes[b].Epoch; x != y {
-			return int(int64(x) - int64(y))
-		}
-		return slices.Compare(a[:], b[:])
+		return cmp.Or(cmp.Compare(l.nodes[a].Epoch, l.nodes[b].Epoch), slices.Compare(a[:], b[:]))
 	})
 	for _, id := range ids {
 		if err := l.restore(id, l.nodes[id]); err != nil {
@@ -148,6 +177,27 @@ func (l *loader) build() error {
 	}
 	if g.tip = g.nodes[g.meta.Tip]; g.tip == nil || !g.tip.usable() {
 		return fmt.Errorf("the canonical state is missing")
+	}
+	return l.checkPending()
+}
+
+// checkPending demands the obligation of every staged commit, and one at most:
+// what may have been published is never made again.
+func (l *loader) checkPending() error {
+	owed := map[stateID]bool{}
+	for _, o := range l.g.out {
+		if o.Kind == outCommit {
+			owed[o.Commit] = true
+		}
+	}
+	count := 0
+	for _, n := range l.g.nodes {
+		if !n.pending {
+			continue
+		}
+		if count++; count > 1 || n.parent != l.g.tip || (!owed[n.id] && l.g.meta.Cause == "") {
+			return fmt.Errorf("a staged commit does not fit")
+		}
 	}
 	return nil
 }
@@ -158,6 +208,16 @@ func (l *loader) restore(id stateID, stored *storedNode) error {
 		pending: stored.Pending, abandoned: stored.Abandoned, full: stored.Full, erased: stored.Erased,
 	}
 	parent := l.g.nodes[stored.Parent]
+	switch {
+	case parent == nil && (stored.State == nil || stored.Removed):
+		return fmt.Errorf("no state")
+	case parent != nil && (stored.Commit == nil || stored.Epoch != parent.epoch+1 || parent.removed):
+		return fmt.Errorf("the state does not follow from the one before it")
+	case stored.Wish != nil && !stored.Wish.complete():
+		return fmt.Errorf("a purpose that is not complete")
+	case (stored.State == nil) != stored.Removed:
+		return fmt.Errorf("a removal and a state")
+	}
 	if stored.State != nil {
 		var err error
 		secrets, ratchets := l.secrets[id.String()], l.ratchets[id.String()]
@@ -170,7 +230,10 @@ func (l *loader) restore(id stateID, stored *storedNode) error {
 		if n.settings, err = wire.DecodeSettings(n.state.Context().Extensions); err != nil {
 			return err
 		}
-	} else if parent != nil {
+		if n.state.Epoch() != n.epoch || !bytes.Equal(n.state.ID(), l.g.id) || n.settings.Routing == nil {
+			return fmt.Errorf("a state of something else")
+		}
+	} else {
 		n.settings = parent.settings
 	}
 	n.link(parent)

@@ -34,9 +34,9 @@ type node struct {
 	// abandoned is an own commit that every relay refused. It is kept apart in
 	// case a relay lied and the others have seen it.
 	abandoned bool
-	full      bool // stored as a whole state, not as a delta
-	erased    bool // secrets are gone; only the public part is kept, on disk
-	state     *mls.Group
+	full      bool       // stored as a whole state, not as a delta
+	erased    bool       // secrets are gone; only the public part is kept, on disk
+	state     *mls.Group // nil if this member has no keys of it
 	key       *wire.EventKey
 	// proposals are the standalone ones that verified against this state.
 	proposals mls.ProposalSet
@@ -50,6 +50,7 @@ type commitInfo struct {
 	Own        bool
 	Consumed   []wire.MessageID // standalone proposals it used
 	Left       []nostr.PubKey   // accounts removed by their own SelfRemove
+	Disbands   bool             // it ends the group
 }
 
 // usable reports whether messages can be checked and commits applied here.

@@ -31,8 +31,11 @@ func (p *pass) due(now time.Time) bool {
 // unresolved reports whether a commit has a place in the graph and no pass
 // has judged it.
 func (g *Group) unresolved(in *retained) bool {
+	if in.Kind != kindCommit || in.Disposition != deferred || in.Judged {
+		return false
+	}
 	n := g.nodes[in.State]
-	return in.Kind == kindCommit && in.Disposition == deferred && n != nil && !n.private() && !in.Judged
+	return n != nil && !n.private()
 }
 
 // offer opens a pass for input that no pass has judged, or prolongs the quiet
@@ -61,11 +64,11 @@ func (s *step) offer() {
 	}
 }
 
-// newWitness reports whether a message was opened in this step that can still
-// change how competing branches compare.
+// newWitness reports whether a message was opened that can still change how
+// competing branches compare. It is remembered while no pass may open.
 func (s *step) newWitness() bool {
-	seen := s.witnessed
-	s.witnessed = false
+	seen := s.g.meta.Witnessed
+	s.g.meta.Witnessed = false
 	return seen && s.g.contested()
 }
 
@@ -77,13 +80,13 @@ func (s *step) witness(in *retained, n *node) {
 			return
 		}
 	}
-	s.witnessed = true
+	s.g.meta.Witnessed = true
 }
 
 // contested reports whether an eligible branch competes with the canonical one.
 func (g *Group) contested() bool {
 	for _, n := range g.nodes {
-		if len(n.children) > 0 || n.private() || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
+		if !n.ends() || n.private() || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
 			continue
 		}
 		if f := n.fork(g.tip); f != nil && !g.expired(f.epoch) {
@@ -106,6 +109,9 @@ func (g *Group) forked() bool {
 		if f != nil && f.epoch < g.tip.epoch {
 			return true
 		}
+		if n.commit.Disbands {
+			return true // the end of a group is always recovered, rival or not
+		}
 		if n.parent == g.tip {
 			extensions++
 		}
@@ -117,7 +123,7 @@ func (g *Group) forked() bool {
 // was taken in before, and choosing and applying is one step.
 func (s *step) closePass() {
 	g := s.g
-	if g.meta.Pass == nil || !g.meta.Pass.due(s.now) {
+	if g.meta.Pass == nil || g.meta.Cause != "" || !g.meta.Pass.due(s.now) {
 		return
 	}
 	base := g.meta.Pass.Base
@@ -133,4 +139,19 @@ func (s *step) closePass() {
 		s.advance(winner)
 	}
 	s.changed = true
+	s.slot()
+}
+
+// slot lets the requests that waited for the pass go before input that waits
+// already can open the next one: else a busy group would never let its admins
+// act (convergence.md, "Fair local group-state slot").
+func (s *step) slot() {
+	if !s.g.quiet() {
+		return
+	}
+	s.deliver()
+	s.sendQueued()
+	s.prepareFirst(func(i *intent) bool {
+		return i.Kind != intentUpdate && i.Kind != intentDepartures && i.Kind != intentLeave
+	})
 }

@@ -16,12 +16,10 @@ func (s *step) placeCommit(in *retained, m *mls.Message) error {
 	for _, parent := range s.g.statesAt(in.Epoch) {
 		v, err := parent.state.Verify(m)
 		switch {
-		case errors.Is(err, mls.ErrMembership):
-			continue
-		case errors.Is(err, mls.ErrAuthentication):
+		case errors.Is(err, mls.ErrSignature):
 			return s.reject(in, InvalidSignature, err)
 		case err != nil:
-			return s.reject(in, InvalidEncoding, err)
+			continue // also a sender whom this state does not have: it may be a rival
 		}
 		commit, ok := v.(*mls.VerifiedCommit)
 		if !ok {
@@ -39,7 +37,11 @@ func (s *step) extend(in *retained, parent *node, commit *mls.VerifiedCommit) er
 		s.unrecoverable("another copy of this account's data is active in the group")
 		return s.reject(in, MissingHistory, mls.ErrOwnMessage)
 	}
-	if s.g.rivals() >= maxRivals {
+	committer, err := parent.account(commit.Sender().Leaf)
+	if err != nil {
+		return s.reject(in, AuthFailed, err)
+	}
+	if !s.g.room(stateID(in.ID), parent, committer) {
 		in.Category = ResourceRefused
 		return nil
 	}
@@ -50,10 +52,13 @@ func (s *step) extend(in *retained, parent *node, commit *mls.VerifiedCommit) er
 	if err != nil {
 		return s.reject(in, categoryOf(err), err)
 	}
+	s.crowdOut(parent, committer)
 	n.id = stateID(in.ID)
-	in.Bytes, in.Category = nil, Accepted
-	in.State = n.id
+	in.Category, in.State = Accepted, n.id // its bytes stay while it may have to make room
 	s.addNode(n, parent)
+	if parent.abandoned {
+		s.release(parent)
+	}
 	return nil
 }
 
@@ -67,17 +72,6 @@ func categoryOf(err error) Category {
 		return UnsupportedFeature
 	}
 	return InvalidEncoding
-}
-
-// rivals counts the states outside of the canonical branch.
-func (g *Group) rivals() int {
-	count := 0
-	for _, n := range g.nodes {
-		if n.usable() && !n.leadsTo(g.tip) {
-			count++
-		}
-	}
-	return count
 }
 
 // addNode makes n a child of parent and stores it.
@@ -98,12 +92,10 @@ func (s *step) placeProposal(in *retained, m *mls.Message) error {
 	for _, n := range s.g.statesAt(in.Epoch) {
 		v, err := n.state.Verify(m)
 		switch {
-		case errors.Is(err, mls.ErrMembership):
-			continue
-		case errors.Is(err, mls.ErrAuthentication):
+		case errors.Is(err, mls.ErrSignature):
 			return s.reject(in, InvalidSignature, err)
 		case err != nil:
-			return s.reject(in, InvalidEncoding, err)
+			continue // see placeCommit
 		}
 		p, ok := v.(*mls.VerifiedProposal)
 		if !ok {
@@ -155,12 +147,15 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 		case errors.Is(err, mls.ErrConsumed), errors.Is(err, mls.ErrTooOld):
 			return s.reject(in, StaleEpoch, err)
 		case errors.Is(err, mls.ErrOwnMessage):
-			s.unrecoverable("another copy of this account's data is active in the group")
+			// Nothing is authenticated yet: any member can write our leaf into it.
 			return s.reject(in, OwnEcho, err)
 		case err != nil:
 			continue
 		}
 		s.touched[n] = true
+		if n.abandoned {
+			s.release(n)
+		}
 		return s.opened(in, n, got)
 	}
 	return nil
@@ -185,7 +180,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 // unrecoverable stops the group with a cause a person can read.
 func (s *step) unrecoverable(cause string) {
 	if s.g.meta.Cause == "" {
-		s.g.meta.Cause = cause
+		s.g.meta.Cause, s.g.meta.Pass = cause, nil
 		s.effect(Effect{Kind: EffectHelp, Epoch: s.g.tip.epoch, Text: cause})
 	}
 }

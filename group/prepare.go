@@ -50,7 +50,6 @@ func (s *step) send(i *intent) {
 	s.putInput(in)
 	s.done(i)
 	s.publish(&outbound{Kind: outMessage, Ref: i.Ref, Relays: targets(n.settings.Routing.Relays)}, event)
-	s.witness(in, n)
 	s.deliver()
 }
 
@@ -276,7 +275,7 @@ func (g *Group) welcomeRumor(n *node, welcome []byte, v storedInvitee, now time.
 func (s *step) proposeLeave(i *intent) {
 	g, n := s.g, s.g.tip
 	if n.isAdmin(g.cfg.Self) {
-		g.meta.Leaving = false
+		g.meta.Leaving, g.meta.LeaveFor = false, stateID{}
 		s.refuse(i, ErrAdminLeave)
 		return
 	}
@@ -312,6 +311,9 @@ func (s *step) proposeLeave(i *intent) {
 	}
 	g.meta.LeaveFor = n.id
 	s.done(i)
+	for _, other := range slices.Clone(g.queue) {
+		s.refuse(other, ErrLeaving)
+	}
 	s.publish(&outbound{Kind: outProposal, Ref: i.Ref, Relays: targets(n.settings.Routing.Relays)}, event)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
 )
 
 type outKind string
@@ -186,7 +187,7 @@ func (s *step) succeeded(o *outbound) {
 // go. Rivals that came meanwhile are judged in a pass of their own.
 func (s *step) confirm(o *outbound) {
 	n := s.g.nodes[o.Commit]
-	if n == nil || !n.pending {
+	if n == nil || !n.pending || s.g.meta.Cause != "" {
 		return
 	}
 	n.pending = false
@@ -223,13 +224,55 @@ func welcomeRef(ref string, to nostr.PubKey) string {
 // stands, unless the event turns up after all.
 func (s *step) giveUp(o *outbound) {
 	s.dropOut(o.id)
+	e := Effect{Kind: EffectFailed, Epoch: s.g.tip.epoch, Ref: o.Ref, Text: errNoRelay.Error()}
 	if n := s.g.nodes[o.Commit]; o.Kind == outCommit && n != nil && n.pending {
 		n.pending, n.abandoned = false, true
-		s.rewriteNode(n)
+		if s.g.followed(n) {
+			s.release(n)
+			e.Kind, e.Text = EffectPublished, ""
+		} else {
+			s.rewriteNode(n)
+			s.tryLater(n)
+		}
 		s.changed = true
 	}
 	if o.Ref != "" {
-		s.effect(Effect{Kind: EffectFailed, Epoch: s.g.tip.epoch, Ref: o.Ref, Text: errNoRelay.Error()})
+		s.effect(e)
+	}
+}
+
+// followed reports whether others have built on an own commit or talked after
+// it: then a relay has let it through, whatever it said.
+func (g *Group) followed(n *node) bool {
+	if len(n.children) > 0 {
+		return true
+	}
+	for _, in := range g.inputs {
+		if in.Kind == kindApp && !in.Own && in.State == n.id {
+			return true
+		}
+	}
+	return false
+}
+
+// release makes an abandoned commit a candidate, because others know it.
+func (s *step) release(n *node) {
+	n.abandoned = false
+	s.rewriteNode(n)
+	if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
+		in.Judged = false
+		s.putInput(in)
+	}
+	s.changed = true
+}
+
+// tryLater plans again, at leisure, what nobody asked for by hand.
+func (s *step) tryLater(n *node) {
+	switch {
+	case n.wish == nil && len(n.commit.Left) > 0:
+		s.push(&intent{Kind: intentDepartures, NotBefore: s.now.Add(lastRetry)})
+	case n.wish != nil && n.wish.Kind == intentUpdate && n.wish.Ref == "":
+		s.push(&intent{Kind: intentUpdate, NotBefore: s.now.Add(askAgain)})
 	}
 }
 

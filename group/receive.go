@@ -56,13 +56,14 @@ func (g *Group) open(ev *wire.GroupEvent) []byte {
 	return nil
 }
 
-// keepRaw holds an event that no key opens yet. When there is no room, the
-// one that was tried most often makes place; it stays obtainable from relays.
+// keepRaw holds an event that no key opens yet. When there is no room, one
+// that had its chances makes place; else the new one is refused and stays
+// obtainable, so that junk cannot push out what will open.
 func (s *step) keepRaw(e *nostr.Event) Outcome {
 	g := s.g
 	if len(g.raw) >= maxRaw {
 		worst, ok := g.mostTried()
-		if !ok {
+		if !ok || g.raw[worst].Tries < maxRawTries {
 			return Outcome{Category: ResourceRefused, Refetch: true}
 		}
 		s.dropRaw(worst)
@@ -109,16 +110,21 @@ func (s *step) retryRaw() {
 			continue
 		}
 		if b := g.open(ev); b != nil {
-			s.dropRaw(id)
-			s.ingest(b)
+			if !s.ingest(b).Refetch {
+				s.dropRaw(id)
+			}
 			continue
 		}
-		if r.Tries++; r.Tries >= maxRawTries {
+		if s.counted {
+			continue
+		}
+		if r.Tries++; r.Tries >= maxRawTries && s.now.Sub(r.At) > maxRawAge {
 			s.dropRaw(id)
 			continue
 		}
 		s.put(keyRaw+id.String(), marshal(r), false)
 	}
+	s.counted = true
 }
 
 // ingest takes in the MLSMessage bytes that came out of an envelope.
@@ -144,16 +150,22 @@ func (s *step) ingest(b []byte) Outcome {
 		return outcome(WrongRecipient, nil)
 	case g.expired(m.Epoch()):
 		return outcome(StaleEpoch, nil)
-	case m.Epoch() > g.tip.epoch+maxAhead || len(g.inputs) >= maxInputs:
+	case m.Epoch() > g.tip.epoch+maxAhead, kind == kindProposal && g.held() >= maxHeld:
 		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	in := &retained{ID: id, Kind: kind, Epoch: m.Epoch(), Seq: g.nextSeq(), Bytes: b, Disposition: deferred, At: s.now}
 	g.inputs[id] = in
-	err = s.place(in, m)
-	if in.Disposition == rejected {
-		in.Bytes = nil
+	if g.meta.Cause != "" {
+		in.Category = MissingHistory // kept for a repair, applied to nothing
+	} else {
+		err = s.place(in, m)
+	}
+	if in.waiting() && g.held() > maxHeld {
+		delete(g.inputs, id)
+		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	s.putInput(in)
+	s.makeRoom()
 	return outcome(in.Category, err)
 }
 
@@ -164,10 +176,7 @@ func (s *step) revive(in *retained) {
 	if in.Kind != kindCommit || n == nil || !n.abandoned {
 		return
 	}
-	n.abandoned, in.Judged = false, false
-	s.rewriteNode(n)
-	s.putInput(in)
-	s.changed = true
+	s.release(n)
 }
 
 func (g *Group) nextSeq() uint64 {
@@ -213,7 +222,7 @@ func (s *step) reject(in *retained, c Category, err error) error {
 func (s *step) retry() {
 	for s.changed {
 		s.changed = false
-		if s.g.ended() {
+		if s.g.ended() || s.g.meta.Cause != "" {
 			return
 		}
 		s.retryRaw()
@@ -233,7 +242,10 @@ func (s *step) retry() {
 
 // waiting reports whether a message still looks for its state.
 func (in *retained) waiting() bool {
-	return in.Disposition == deferred && len(in.Bytes) > 0 && in.proposalIn == nil && (!in.Own || in.Kind == kindProposal)
+	if in.Kind == kindProposal {
+		return in.Disposition == deferred && in.proposalIn == nil
+	}
+	return in.Disposition == deferred && !in.Own && !in.opened()
 }
 
 func (in *retained) differs(old *retained) bool {

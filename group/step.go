@@ -1,7 +1,9 @@
 package group
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,7 +18,7 @@ type step struct {
 	index      map[string]int // key of a record to its place in out.Records
 	touched    map[*node]bool // states whose ratchets moved
 	changed    bool           // states or keys changed: waiting input may fit now
-	witnessed  bool           // a message was opened that may count for a branch
+	counted    bool           // this step's try of the events that do not open
 	superseded []*node        // own commits that lost in this step
 	err        error          // a failure of our own; the caller reloads
 }
@@ -85,6 +87,8 @@ func (s *step) finish() (Output, error) {
 		}
 	}
 	s.putMeta()
+	// One transaction has no order. Sorted, no map's order reaches the output.
+	slices.SortFunc(s.out.Records, func(a, b Record) int { return cmp.Compare(a.Key, b.Key) })
 	s.out.Wake = s.g.wake(s.now)
 	return s.out, nil
 }
@@ -131,7 +135,7 @@ func effectID(e Effect) string {
 	case EffectPublished, EffectFailed:
 		id += "/" + e.Ref
 	}
-	if e.Turn > 1 {
+	if e.Turn > 1 || (e.Turn == 0 && e.Kind == EffectInvalidated) { // 0: it was never valid here
 		id += "#" + strconv.Itoa(e.Turn)
 	}
 	return id
@@ -145,7 +149,7 @@ func (g *Group) wake(now time.Time) time.Time {
 			at = t
 		}
 	}
-	if g.meta.Pass != nil {
+	if g.meta.Pass != nil && g.meta.Cause == "" {
 		sooner(g.meta.Pass.cutoff())
 	}
 	if g.quiet() {

@@ -29,6 +29,7 @@ var (
 	ErrLeaving       = errors.New("group: leaving was requested; nothing more can be sent")
 	ErrRemoved       = errors.New("group: this member was removed")
 	ErrEnded         = errors.New("group: the group has ended or cannot be recovered")
+	ErrRequest       = errors.New("group: the request is not complete")
 	ErrQueueFull     = errors.New("group: too many requests are waiting")
 	ErrCorrupt       = errors.New("group: stored state is incomplete or damaged")
 )
@@ -246,7 +247,7 @@ type Status struct {
 	Leaving     bool
 	Branches    int // tips that compete with the canonical one
 	Deferred    int // inputs that wait for something
-	Outstanding int // events not yet tried at every relay
+	Outstanding int // events not yet tried at every relay, and requests not yet answered
 	Queued      int // local requests that wait
 	Cause       string
 }

@@ -30,7 +30,7 @@ func (i *intent) wish() *intent {
 func (s *step) wishAgain() {
 	for _, n := range s.superseded {
 		w := *n.wish
-		w.NotBefore = s.now
+		w.NotBefore, w.For = s.now, n.id
 		switch {
 		case w.Kind == intentInvite:
 			// The invited joined a branch that lost. Another Welcome to the same

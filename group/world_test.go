@@ -20,6 +20,7 @@ type world struct {
 	t       testing.TB
 	now     time.Time
 	clients map[string]*client
+	plan    *plan // of a crash; may be nil
 }
 
 type client struct {
@@ -99,16 +100,17 @@ func (c *client) keyPackage() *bundle {
 }
 
 // apply plays store, signer and relays for one Output. What it causes in turn
-// is carried out too.
-func (c *client) apply(out Output, err error) {
+// is carried out too. It reports whether the output was lost in a crash.
+func (c *client) apply(out Output, err error) (lost bool) {
 	c.w.t.Helper()
 	if err != nil {
 		c.w.t.Fatalf("%s: %v", c.name, err)
 	}
-	if c.failing {
+	due := c.w.plan.due(c) && len(c.disk)+len(out.Records) > 0 && (len(c.disk) > 0 || !c.w.plan.before)
+	if c.failing || (due && c.w.plan.before) {
 		c.failing = false
 		c.restart()
-		return
+		return true
 	}
 	for _, r := range out.Records {
 		if r.Value == nil {
@@ -124,12 +126,17 @@ func (c *client) apply(out Output, err error) {
 		}
 	}
 	c.wake, c.last = out.Wake, out.Outcome
+	if due {
+		c.restart()
+		return false
+	}
 	for _, p := range out.Publish {
 		c.publish(p)
 	}
 	for _, r := range out.Requests {
 		c.step(c.answer(r))
 	}
+	return false
 }
 
 func (c *client) publish(p Publication) {
@@ -168,7 +175,14 @@ func (c *client) answer(r Request) Answer {
 func (c *client) step(in Input) {
 	c.w.t.Helper()
 	out, err := c.g.Step(c.w.now, in)
-	c.apply(out, err)
+	if !c.apply(out, err) {
+		return
+	}
+	switch in.(type) {
+	case Received, Tick, RelayResult, Answer: // come again, or were never asked
+	default:
+		c.step(in) // the person who asked sees that it failed
+	}
 }
 
 // try returns the error of a local request.
@@ -346,3 +360,5 @@ func equalTexts(t testing.TB, who string, got []string, want ...string) {
 		t.Errorf("%s shows %q, want %q", who, got, want)
 	}
 }
+
+func keyOfSeed(seed []byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed) }
