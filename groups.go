@@ -195,7 +195,7 @@ func (a *Account) publishAll(key string, p group.Publication) {
 				return // not tried: the obligation stays for the next start
 			}
 			result := group.RelayResult{Event: p.Event.ID, Relay: url, Accepted: r.Accepted || isDuplicate(r.Reason)}
-			result.Rejected = r.Err == nil && !result.Accepted
+			result.Rejected = r.Err == nil && !result.Accepted && isRefusal(r.Reason)
 			a.post(func() { a.input(key, result) })
 		})
 	}
@@ -203,6 +203,17 @@ func (a *Account) publishAll(key string, p group.Publication) {
 
 // isDuplicate recognizes a relay that has the event already.
 func isDuplicate(reason string) bool { return strings.HasPrefix(reason, "duplicate:") }
+
+// isRefusal tells a relay that will never take the event from one that may
+// another time: rate limits, wanted logins and errors of its own pass.
+func isRefusal(reason string) bool {
+	for _, final := range []string{"invalid:", "blocked:", "restricted:", "pow:", "mute:"} {
+		if strings.HasPrefix(reason, final) {
+			return true
+		}
+	}
+	return false
+}
 
 // answer lets the signer work on a request, unless it does already: a group
 // that was loaded again repeats what it asked for.
