@@ -275,10 +275,25 @@ func (s *step) prune() {
 	s.dropUnneededBases()
 	for _, in := range g.inputs {
 		if g.expired(in.Epoch) {
+			s.concluded(in)
 			s.dropInput(in)
 		}
 	}
 	s.pruneKeys()
+}
+
+// concluded ends the resending of a payload whose valid copy leaves the window:
+// nothing can take it back any more.
+func (s *step) concluded(in *retained) {
+	if in.Kind != kindApp || !in.Own || in.Disposition != accepted {
+		return
+	}
+	for _, other := range s.g.inputs {
+		if other.Own && other.Inner == in.Inner && !other.Repeat {
+			other.Repeat = true
+			s.putInput(other)
+		}
+	}
 }
 
 // erase ends the use of a canonical epoch's secrets, here and on disk.

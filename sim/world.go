@@ -122,6 +122,9 @@ func (w *World) Run() error {
 		if err := w.act(); err != nil {
 			return err
 		}
+		if err := w.refetch(w.clients[w.rng.IntN(len(w.clients))]); err != nil {
+			return err
+		}
 	}
 	if err := w.quiesce(); err != nil {
 		return err
@@ -136,10 +139,8 @@ func (w *World) quiesce() error {
 	for round := range 40 {
 		before := w.fingerprint()
 		for _, c := range w.clients {
-			for _, e := range w.stored {
-				if err := c.take(e); err != nil {
-					return err
-				}
+			if err := w.refetch(c); err != nil {
+				return err
 			}
 		}
 		if err := w.runUntil(w.now.Add(20 * time.Second)); err != nil {
@@ -150,6 +151,18 @@ func (w *World) quiesce() error {
 		}
 	}
 	return fmt.Errorf("the group does not come to rest")
+}
+
+// refetch gives a client everything that the relays have, as after a new
+// connection. Without it two halves that lose each other's commits for longer
+// than the protocol looks back could not come together again.
+func (w *World) refetch(c *Client) error {
+	for _, e := range w.stored {
+		if err := c.take(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *World) fingerprint() string {
