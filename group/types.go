@@ -236,20 +236,20 @@ const (
 
 // Status is what a person would ask of a group.
 type Status struct {
-	Lifecycle   Lifecycle
-	Convergence Convergence
-	Epoch       uint64
-	Name        string
-	Description string
-	Members     []nostr.PubKey // accounts, sorted, without repetition
-	Admins      []nostr.PubKey
-	Removed     bool // this member was removed
-	Leaving     bool
-	Branches    int // tips that compete with the canonical one
-	Deferred    int // inputs that wait for something
-	Outstanding int // events not yet tried at every relay, and requests not yet answered
-	Queued      int // local requests that wait
-	Cause       string
+	Lifecycle   Lifecycle      `json:"lifecycle"`
+	Convergence Convergence    `json:"convergence"`
+	Epoch       uint64         `json:"epoch"`
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Members     []nostr.PubKey `json:"members"` // accounts, sorted, without repetition
+	Admins      []nostr.PubKey `json:"admins"`
+	Removed     bool           `json:"removed"` // this member was removed
+	Leaving     bool           `json:"leaving"`
+	Branches    int            `json:"branches"`    // tips that compete with the canonical one
+	Deferred    int            `json:"deferred"`    // inputs that wait for something
+	Outstanding int            `json:"outstanding"` // events not yet tried at every relay, and requests not yet answered
+	Queued      int            `json:"queued"`      // local requests that wait
+	Cause       string         `json:"cause"`
 }
 
 // EffectKind says what happened.
