@@ -104,7 +104,10 @@ func (id stateID) MarshalText() ([]byte, error) { return []byte(id.String()), ni
 
 // UnmarshalText reads what MarshalText wrote.
 func (id *stateID) UnmarshalText(b []byte) error {
-	if n, err := hex.Decode(id[:], b); err != nil || n != len(id) || len(b) != 2*len(id) {
+	if len(b) != 2*len(id) { // hex.Decode panics on a longer one
+		return fmt.Errorf("%w: state id", ErrCorrupt)
+	}
+	if _, err := hex.Decode(id[:], b); err != nil {
 		return fmt.Errorf("%w: state id", ErrCorrupt)
 	}
 	return nil
