@@ -93,6 +93,7 @@ func (g *Group) Status() Status {
 	}
 	if set := g.tip.settings; set != nil {
 		s.Admins = slices.Clone(set.Admins)
+		s.Unavailable = wire.Unavailable(set.Required)
 		if set.Profile != nil {
 			s.Name, s.Description = set.Profile.Name, set.Profile.Description
 		}

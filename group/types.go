@@ -250,6 +250,9 @@ type Status struct {
 	Outstanding int            `json:"outstanding"` // events not yet tried at every relay, and requests not yet answered
 	Queued      int            `json:"queued"`      // local requests that wait
 	Cause       string         `json:"cause"`
+	// Unavailable names the features that the group uses and this client does
+	// not have yet.
+	Unavailable []string `json:"unavailable,omitempty"`
 }
 
 // EffectKind says what happened.

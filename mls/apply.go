@@ -66,6 +66,7 @@ func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
 		return nil, &RemovedError{Epoch: g.context.Epoch + 1, Committer: step.sender}
 	}
 	if err := g.applySecrets(step, plan, c, in); err != nil {
+		step.erase()
 		return nil, err
 	}
 	return g.finish(step, c.content)
@@ -89,9 +90,19 @@ type transition struct {
 	sender       LeafIndex
 	context      GroupContext
 	keys         *pathKeys
-	initSecret   secret
+	initSecret   secret // a copy of its own
 	commitSecret secret
 	psk          secret
+}
+
+// erase overwrites the secrets of an epoch that did not come about.
+func (t *transition) erase() {
+	t.initSecret.erase()
+	t.commitSecret.erase()
+	t.psk.erase()
+	if t.keys != nil {
+		t.keys.erase()
+	}
 }
 
 // applyPlan applies the proposals to the tree and the context.
@@ -130,7 +141,7 @@ func (g *Group) applyPlan(plan *commitPlan) (*transition, error) {
 	context.Epoch++
 	context.Extensions = plan.extensions
 	context.TreeHash = tree.treeHash()
-	return &transition{base: tree, tree: tree, added: added, context: context, keys: g.keys}, nil
+	return &transition{base: tree, tree: tree, added: added, context: context}, nil
 }
 
 // mergePath applies the public part of a path.
@@ -169,32 +180,29 @@ func (g *Group) checkPathLeaf(plan *commitPlan, leaf *LeafNode) error {
 	return checkLeaf(g.suite, leaf, plan.extensions)
 }
 
-// applySecrets computes what the key schedule takes in.
+// applySecrets computes what the key schedule takes in. After an error the
+// caller erases what step has got so far.
 func (g *Group) applySecrets(step *transition, plan *commitPlan, c *VerifiedCommit, in ApplyInput) error {
 	psks, err := lookupPSKs(plan.psks, in.PSKs)
 	if err != nil {
 		return err
 	}
-	for _, u := range plan.updates {
-		if u.index == g.self {
-			if step.keys, err = in.LeafKey.install(g, step.keys, u.leaf); err != nil {
-				return err
-			}
-		}
+	if step.keys, err = g.keysAfter(step, plan, in.LeafKey); err != nil {
+		return err
 	}
-	step.keys = step.base.keepKeys(g.self, step.keys)
 	step.commitSecret = make(secret, g.suite.nh)
 	if path := c.content.commit.path; path != nil {
 		keys, commitSecret, err := step.base.openPath(step.tree, step.sender, g.self, path, step.added, step.keys,
-			step.context.append(nil))
+			step.context.append(nil), in.Parallel)
 		if err != nil {
 			return err
 		}
 		step.keys.erase()
 		step.keys, step.commitSecret = keys, commitSecret
 	}
-	step.initSecret = g.secrets.initSecret
-	if plan.externalInit != nil {
+	if plan.externalInit == nil {
+		step.initSecret = bytes.Clone(g.secrets.initSecret)
+	} else {
 		if g.secrets.external == nil {
 			return ErrErased
 		}
@@ -204,6 +212,21 @@ func (g *Group) applySecrets(step *transition, plan *commitPlan, c *VerifiedComm
 	}
 	step.psk = g.suite.pskSecret(plan.psks, psks)
 	return nil
+}
+
+// keysAfter returns a copy of the own path keys as the proposals leave them.
+func (g *Group) keysAfter(step *transition, plan *commitPlan, own *LeafKey) (*pathKeys, error) {
+	for _, u := range plan.updates {
+		if u.index == g.self {
+			replaced, err := own.install(g, g.keys, u.leaf)
+			if err != nil {
+				return nil, err
+			}
+			defer replaced.erase()
+			return step.base.keepKeys(g.self, replaced), nil
+		}
+	}
+	return step.base.keepKeys(g.self, g.keys), nil
 }
 
 // started is a new epoch whose confirmation tag is not compared yet.
@@ -229,6 +252,7 @@ func (g *Group) start(step *transition, content *authenticatedContent) *started 
 	e.member = s.memberSecret(e.joiner, step.psk)
 	e.secrets, e.roots = s.deriveEpoch(s.epochSecret(e.member, e.contextBytes))
 	e.tag = s.confirmationTag(e.secrets.confirmation, e.context.ConfirmedTranscriptHash)
+	step.initSecret.erase()
 	step.commitSecret.erase()
 	step.psk.erase()
 	return e
@@ -251,6 +275,9 @@ func (g *Group) finish(step *transition, content *authenticatedContent) (*Group,
 	e.joiner.erase()
 	e.member.erase()
 	if !tagsEqual(e.tag, content.confirmationTag) {
+		step.erase()
+		e.secrets.erase()
+		e.roots.erase()
 		return nil, ErrConfirmation
 	}
 	return g.child(step, e), nil

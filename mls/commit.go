@@ -66,7 +66,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) 
 	if err != nil {
 		return nil, err
 	}
-	step.sender, step.initSecret = g.self, g.secrets.initSecret
+	step.sender, step.initSecret = g.self, bytes.Clone(g.secrets.initSecret)
 	step.commitSecret = make(secret, g.suite.nh)
 	infoSigner := signer
 	var path *pathResult

@@ -64,15 +64,10 @@ func (t *ratchetTree) createPath(self LeafIndex, newLeaf func(encryptionKey, par
 			r.eraseAll()
 		}
 	}()
-	publicKeys, err := r.drawSecrets(t, par)
+	publicKeys, leafPub, err := r.drawSecrets(t, par)
 	if err != nil {
 		return nil, err
 	}
-	leafPriv, leafPub, err := t.suite.generateKeyPair()
-	if err != nil {
-		return nil, err
-	}
-	r.keys.leaf = leafPriv
 	parents, leafHash := t.pathParents(r.steps, publicKeys)
 	if r.leaf, err = newLeaf(leafPub, leafHash); err != nil {
 		return nil, err
@@ -87,8 +82,9 @@ func (t *ratchetTree) createPath(self LeafIndex, newLeaf func(encryptionKey, par
 	return r, nil
 }
 
-// drawSecrets draws the path secrets and derives all keys from them.
-func (r *pathResult) drawSecrets(t *ratchetTree, par Parallel) (publicKeys [][]byte, err error) {
+// drawSecrets draws the path secrets and derives all keys from them. The
+// leaf's key pair is a fresh one, made beside the others.
+func (r *pathResult) drawSecrets(t *ratchetTree, par Parallel) (publicKeys [][]byte, leafPub []byte, err error) {
 	n := len(r.steps)
 	current := make([]byte, t.suite.nh)
 	rand.Read(current)
@@ -100,11 +96,15 @@ func (r *pathResult) drawSecrets(t *ratchetTree, par Parallel) (publicKeys [][]b
 	r.commitSecret = current
 	r.keys = &pathKeys{path: make([]secret, t.root.height)}
 	publicKeys = make([][]byte, n)
-	errs := make([]error, n)
-	par.run(n, func(k int) {
+	errs := make([]error, n+1)
+	par.run(n+1, func(k int) {
+		if k == n {
+			r.keys.leaf, leafPub, errs[k] = t.suite.generateKeyPair()
+			return
+		}
 		r.keys.path[r.steps[k].height-1], publicKeys[k], errs[k] = nodeKeyPair(t.suite, r.secrets[k])
 	})
-	return publicKeys, firstError(errs)
+	return publicKeys, leafPub, firstError(errs)
 }
 
 // sealJob is one ciphertext to make.

@@ -34,12 +34,10 @@ type Joined struct {
 // [ErrInvalidTree], [ErrInvalidLeaf], [ErrInvalidGroupInfo].
 func Join(w *Welcome, kp *KeyPackage, keys *KeyPackageKeys, cfg JoinConfig) (*Joined, error) {
 	j := &joiner{kp: kp, keys: keys, cfg: cfg}
+	defer j.erase()
 	if err := j.openWelcome(w); err != nil {
 		return nil, err
 	}
-	defer j.member.erase()
-	defer j.secrets.joiner.erase()
-	defer j.secrets.pathSecret.erase()
 	if err := j.readTree(); err != nil {
 		return nil, err
 	}
@@ -55,6 +53,7 @@ func Join(w *Welcome, kp *KeyPackage, keys *KeyPackageKeys, cfg JoinConfig) (*Jo
 	}
 	// The signatures of all leaves are the expensive part and come last.
 	if err := j.tree.verifyLeaves(j.s, g.context.GroupID, cfg.Parallel); err != nil {
+		g.Erase(UseAll)
 		return nil, err
 	}
 	return &Joined{Group: g, Info: j.info}, nil
@@ -72,6 +71,16 @@ type joiner struct {
 	info    *GroupInfo
 	tree    *ratchetTree
 	self    LeafIndex
+}
+
+// erase overwrites the secrets that the Welcome gave, also a Welcome that was
+// refused.
+func (j *joiner) erase() {
+	j.member.erase()
+	if j.secrets != nil {
+		j.secrets.joiner.erase()
+		j.secrets.pathSecret.erase()
+	}
 }
 
 // openWelcome decrypts the group secrets and the GroupInfo.
@@ -114,9 +123,11 @@ func (j *joiner) openSecrets(w *Welcome) (*groupSecrets, error) {
 		}
 		secrets, err := decodeGroupSecrets(plaintext)
 		if err != nil {
+			clear(plaintext)
 			return nil, err
 		}
 		if len(secrets.joiner) != j.s.nh || secrets.pathSecret != nil && len(secrets.pathSecret) != j.s.nh {
+			clear(plaintext)
 			return nil, fmt.Errorf("%w: group secrets", ErrMalformed)
 		}
 		return secrets, nil
@@ -246,7 +257,7 @@ func (j *joiner) checkTree() error {
 func (j *joiner) group() (*Group, error) {
 	leafKey := newPathKeys(j.keys.leafKey)
 	defer leafKey.erase()
-	keys, err := j.tree.welcomePath(j.self, j.info.Signer, leafKey, j.secrets.pathSecret)
+	keys, err := j.tree.welcomePath(j.self, j.info.Signer, leafKey, j.secrets.pathSecret, j.cfg.Parallel)
 	if err != nil {
 		return nil, err
 	}
@@ -256,6 +267,9 @@ func (j *joiner) group() (*Group, error) {
 	var roots treeRoots
 	g.secrets, roots = j.s.deriveEpoch(j.s.epochSecret(j.member, g.contextBytes))
 	if !tagsEqual(j.s.confirmationTag(g.secrets.confirmation, g.context.ConfirmedTranscriptHash), g.tag) {
+		keys.erase()
+		g.secrets.erase()
+		roots.erase()
 		return nil, ErrConfirmation
 	}
 	g.interim = j.s.interimHash(g.context.ConfirmedTranscriptHash, g.tag)

@@ -33,6 +33,19 @@ type treeRoots struct {
 	components secret // of the exporter tree
 }
 
+// erase overwrites all secrets of an epoch that did not come about.
+func (e *epochSecrets) erase() {
+	for _, s := range e.all() {
+		s.erase()
+		*s = nil
+	}
+}
+
+func (r treeRoots) erase() {
+	r.encryption.erase()
+	r.components.erase()
+}
+
 // joinerSecret combines the previous epoch's init_secret with the commit.
 func (s *cipherSuite) joinerSecret(initSecret, commitSecret, context []byte) secret {
 	mixed := s.extract(initSecret, commitSecret)

@@ -103,23 +103,25 @@ func (t *ratchetTree) keepKeys(self LeafIndex, k *pathKeys) *pathKeys {
 // Section 12.4.3.1). The path secret is nil if the commit had no path. Every
 // other used node above the joiner must list the joiner as unmerged, or else
 // commits encrypted to that node could not be read.
-func (t *ratchetTree) welcomePath(self, signer LeafIndex, keys *pathKeys, pathSecret []byte) (*pathKeys, error) {
-	next := &pathKeys{leaf: bytes.Clone(keys.leaf), path: make([]secret, t.root.height)}
+func (t *ratchetTree) welcomePath(self, signer LeafIndex, keys *pathKeys, pathSecret []byte, par Parallel) (*pathKeys, error) {
 	if _, ok := t.leaf(self); !ok {
 		return nil, fmt.Errorf("%w: own leaf %d is blank", ErrInvalidTree, self)
 	}
 	if _, ok := t.leaf(signer); !ok || self == signer {
 		return nil, fmt.Errorf("%w: signer at leaf %d", ErrInvalidTree, signer)
 	}
+	next := &pathKeys{leaf: bytes.Clone(keys.leaf), path: make([]secret, t.root.height)}
 	known := uint8(maxPathNodes + 1)
 	if pathSecret != nil {
 		known = uint8(commonHeight(self, signer))
 		rungs := t.rungsAbove(self, known)
 		if len(rungs) == 0 || rungs[0].height != known {
+			next.erase()
 			return nil, fmt.Errorf("%w: path secret for a blank node", ErrInvalidPath)
 		}
-		commit, err := climb(t.suite, pathSecret, rungs, next)
+		commit, err := climb(t.suite, pathSecret, rungs, next, par)
 		if err != nil {
+			next.erase()
 			return nil, err
 		}
 		clear(commit)
@@ -155,27 +157,42 @@ func (t *ratchetTree) rungsAbove(i LeafIndex, from uint8) []rung {
 
 // climb derives the keys of all rungs from the first one's path secret, puts
 // the private ones into keys and returns the commit secret (Sections 7.4 and
-// 12.4.2). Each public key must be the one that the path shows.
-func climb(s *cipherSuite, pathSecret []byte, rungs []rung, keys *pathKeys) (commitSecret []byte, err error) {
+// 12.4.2). Each public key must be the one that the path shows. The path
+// secrets are a chain, but a cheap one; the key pairs do not depend on each
+// other.
+func climb(s *cipherSuite, pathSecret []byte, rungs []rung, keys *pathKeys, par Parallel) (commitSecret []byte, err error) {
 	if len(pathSecret) != s.nh {
 		return nil, fmt.Errorf("%w: path secret of %d bytes", ErrInvalidPath, len(pathSecret))
 	}
-	current := bytes.Clone(pathSecret)
-	for _, rung := range rungs {
-		priv, pub, err := nodeKeyPair(s, current)
-		if err != nil {
-			clear(current)
-			return nil, err
-		}
-		if subtle.ConstantTimeCompare(pub, rung.publicKey) != 1 {
-			clear(current)
-			clear(priv)
-			return nil, fmt.Errorf("%w: path secret does not give the key at height %d", ErrInvalidPath, rung.height)
-		}
-		keys.path[rung.height-1] = priv
-		advancePathSecret(s, current)
+	chain := make(secret, len(rungs)*s.nh)
+	defer chain.erase()
+	commitSecret = bytes.Clone(pathSecret)
+	for k := range rungs {
+		copy(chain[k*s.nh:], commitSecret)
+		advancePathSecret(s, commitSecret)
 	}
-	return current, nil
+	errs := make([]error, len(rungs))
+	par.run(len(rungs), func(k int) {
+		keys.path[rungs[k].height-1], errs[k] = rungs[k].open(s, chain[k*s.nh:(k+1)*s.nh])
+	})
+	if err := firstError(errs); err != nil {
+		clear(commitSecret)
+		return nil, err
+	}
+	return commitSecret, nil
+}
+
+// open derives the private key of a rung from its path secret.
+func (r rung) open(s *cipherSuite, pathSecret []byte) (secret, error) {
+	priv, pub, err := nodeKeyPair(s, pathSecret)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(pub, r.publicKey) != 1 {
+		clear(priv)
+		return nil, fmt.Errorf("%w: path secret does not give the key at height %d", ErrInvalidPath, r.height)
+	}
+	return priv, nil
 }
 
 // nodeKeyPair derives a node's key pair from its path secret.

@@ -24,7 +24,7 @@ func BenchmarkPath(b *testing.B) {
 		b.Run(fmt.Sprintf("open-nearest/n=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := tree.openPath(merged, 1, 0, path, nil, keys, nil); err != nil {
+				if _, _, err := tree.openPath(merged, 1, 0, path, nil, keys, nil, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -75,7 +75,7 @@ func fullTree(tb testing.TB, ms *testMembers, n int) (*ratchetTree, []*testMembe
 		if sender == 0 {
 			members[0].keys = made.keys
 		} else {
-			keys, _, err := tree.openPath(merged, sender, 0, path, nil, members[0].keys, nil)
+			keys, _, err := tree.openPath(merged, sender, 0, path, nil, members[0].keys, nil, nil)
 			if err != nil {
 				tb.Fatal(err)
 			}

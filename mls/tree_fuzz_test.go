@@ -57,7 +57,7 @@ func FuzzUpdatePath(f *testing.F) {
 			checkAgainstModel(t, merged)
 			for i, m := range members {
 				if LeafIndex(i) != sender {
-					_, _, _ = tree.openPath(merged, sender, LeafIndex(i), path, nil, m.keys, nil)
+					_, _, _ = tree.openPath(merged, sender, LeafIndex(i), path, nil, m.keys, nil, nil)
 				}
 			}
 		}

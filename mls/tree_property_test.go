@@ -193,10 +193,10 @@ func (w *treeWorld) commit() {
 		case i == sender:
 			m.keys, m.leaf, commitSecret = made.keys, path.leaf, made.commitSecret
 		case slices.Contains(exclude, i):
-			m.keys, err = merged.welcomePath(i, sender, m.keys, made.pathSecretFor(i))
+			m.keys, err = merged.welcomePath(i, sender, m.keys, made.pathSecretFor(i), nil)
 			commitSecret = made.commitSecret
 		default:
-			m.keys, commitSecret, err = t.openPath(merged, sender, i, path, exclude, m.keys, merged.treeHash())
+			m.keys, commitSecret, err = t.openPath(merged, sender, i, path, exclude, m.keys, merged.treeHash(), nil)
 		}
 		if err != nil || !bytes.Equal(commitSecret, made.commitSecret) {
 			w.t.Fatalf("leaf %d: %v", i, err)

@@ -42,7 +42,7 @@ func commitPath(tb testing.TB, ms *testMembers, tree *ratchetTree, members []*te
 			m.keys, m.leaf = made.keys, path.leaf
 			continue
 		}
-		keys, _, err := tree.openPath(merged, sender, LeafIndex(i), path, nil, m.keys, nil)
+		keys, _, err := tree.openPath(merged, sender, LeafIndex(i), path, nil, m.keys, nil, nil)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestOpenPathRefuses(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, _, err = tree.openPath(merged, 1, self, p, nil, keys, context)
+		_, _, err = tree.openPath(merged, 1, self, p, nil, keys, context, nil)
 		return err
 	}
 	if err := open(6, made.encoded, nil, members[6].keys); err != nil {
@@ -211,18 +211,18 @@ func TestOpenPathRefuses(t *testing.T) {
 		"no path key":        open(6, made.encoded, nil, newPathKeys(members[6].keys.leaf)),
 		"own path":           open(1, made.encoded, nil, members[1].keys),
 		"wrong path secret":  openForged(t, tree, merged, path, members[6].keys),
-		"joiner's wrong one": second(merged.welcomePath(6, 1, members[6].keys, make([]byte, 32))),
-		"joiner's short one": second(merged.welcomePath(6, 1, members[6].keys, make([]byte, 31))),
+		"joiner's wrong one": second(merged.welcomePath(6, 1, members[6].keys, make([]byte, 32), nil)),
+		"joiner's short one": second(merged.welcomePath(6, 1, members[6].keys, make([]byte, 31), nil)),
 	} {
 		if !errors.Is(err, ErrInvalidPath) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, err := range map[string]error{
-		"key kept from the joiner": second(merged.welcomePath(6, 1, members[6].keys, nil)),
-		"joiner is the signer":     second(merged.welcomePath(6, 6, members[6].keys, nil)),
-		"signer is blank":          second(merged.welcomePath(6, 9, members[6].keys, nil)),
-		"joiner is blank":          second(merged.welcomePath(9, 6, members[6].keys, nil)),
+		"key kept from the joiner": second(merged.welcomePath(6, 1, members[6].keys, nil, nil)),
+		"joiner is the signer":     second(merged.welcomePath(6, 6, members[6].keys, nil, nil)),
+		"signer is blank":          second(merged.welcomePath(6, 9, members[6].keys, nil, nil)),
+		"joiner is blank":          second(merged.welcomePath(9, 6, members[6].keys, nil, nil)),
 	} {
 		if !errors.Is(err, ErrInvalidTree) {
 			t.Errorf("%s: %v", name, err)
@@ -245,7 +245,7 @@ func openForged(t *testing.T, tree, merged *ratchetTree, path *updatePath, keys 
 	forged := *path
 	forged.nodes = slices.Clone(path.nodes)
 	forged.nodes[len(steps)-1].ciphertexts = wire.AppendOpaque(wire.AppendOpaque(nil, kemOutput), ciphertext)
-	return second2(tree.openPath(merged, 1, 6, &forged, nil, keys, nil))
+	return second2(tree.openPath(merged, 1, 6, &forged, nil, keys, nil, nil))
 }
 
 func second2[A, B any](_ A, _ B, err error) error { return err }
@@ -299,7 +299,7 @@ func TestJoinerSlot(t *testing.T) {
 		merged := must(wide.mergePath(slot, path, nil))(t)
 		checkAgainstModel(t, merged)
 		for i, m := range members {
-			keys, commitSecret, err := wide.openPath(merged, slot, LeafIndex(i), path, nil, wide.keepKeys(LeafIndex(i), m.keys), nil)
+			keys, commitSecret, err := wide.openPath(merged, slot, LeafIndex(i), path, nil, wide.keepKeys(LeafIndex(i), m.keys), nil, nil)
 			if err != nil || !bytes.Equal(commitSecret, made.commitSecret) {
 				t.Fatalf("%d members, leaf %d: %v", n, i, err)
 			}

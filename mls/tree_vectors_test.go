@@ -245,7 +245,7 @@ func checkVectorPath(t *testing.T, v *treeKEMVector, tree *ratchetTree, keys map
 		if self == p.Sender {
 			continue
 		}
-		next, commitSecret, err := tree.openPath(merged, p.Sender, self, path, nil, k, context)
+		next, commitSecret, err := tree.openPath(merged, p.Sender, self, path, nil, k, context, nil)
 		if err != nil {
 			t.Fatalf("leaf %d: %v", self, err)
 		}
@@ -257,7 +257,7 @@ func checkVectorPath(t *testing.T, v *treeKEMVector, tree *ratchetTree, keys map
 		}
 		same(t, "path key", next.at(common), priv)
 		// A joiner who is given that path secret comes to the same keys.
-		if joined, err := merged.welcomePath(self, p.Sender, k, p.PathSecrets[self]); err == nil {
+		if joined, err := merged.welcomePath(self, p.Sender, k, p.PathSecrets[self], nil); err == nil {
 			for h := common; int(h) <= len(next.path); h++ {
 				same(t, "joiner's key", joined.at(h), next.at(h))
 			}
@@ -290,7 +290,7 @@ func checkOwnPath(t *testing.T, v *treeKEMVector, tree *ratchetTree, keys map[Le
 		if self == me.Index {
 			continue
 		}
-		next, commitSecret, err := tree.openPath(merged, me.Index, self, path, nil, k, v.context(merged.treeHash()))
+		next, commitSecret, err := tree.openPath(merged, me.Index, self, path, nil, k, v.context(merged.treeHash()), nil)
 		if err != nil {
 			t.Fatalf("leaf %d: %v", self, err)
 		}

@@ -170,7 +170,7 @@ func (t *ratchetTree) checkPathKeys(sender LeafIndex, p *updatePath) ([][]byte, 
 // derives the keys above it (Section 7.5). t is the tree before the path was
 // merged, p has passed mergePath, and groupContext is the encoded provisional
 // context with the merged tree's hash.
-func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *updatePath, exclude []LeafIndex, keys *pathKeys, groupContext []byte) (next *pathKeys, commitSecret []byte, err error) {
+func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *updatePath, exclude []LeafIndex, keys *pathKeys, groupContext []byte, par Parallel) (next *pathKeys, commitSecret []byte, err error) {
 	common := uint8(commonHeight(self, sender))
 	steps := t.filteredPath(sender)
 	at := slices.IndexFunc(steps, func(s pathStep) bool { return s.height == common })
@@ -192,7 +192,7 @@ func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *u
 		next.path[h-1].erase()
 		next.path[h-1] = nil
 	}
-	commitSecret, err = climb(t.suite, pathSecret, merged.rungsAbove(self, common), next)
+	commitSecret, err = climb(t.suite, pathSecret, merged.rungsAbove(self, common), next, par)
 	if err != nil {
 		next.erase()
 		return nil, nil, err

@@ -54,11 +54,23 @@ func SupportedComponents() []mls.ComponentID {
 	}
 }
 
-// NotYetAvailable names the components that are advertised, because groups of
-// other clients require them, whose feature this implementation does not have
-// yet. Their bytes are validated and kept.
-func NotYetAvailable() []mls.ComponentID {
-	return []mls.ComponentID{ComponentBlossomImage, ComponentAgentStream, ComponentAvatarURL, ComponentEncryptedMedia}
+// Unavailable names the features that a group requires and this implementation
+// does not have yet. Their components are advertised, because groups of other
+// clients require them; their bytes are validated and kept.
+func Unavailable(required []mls.ComponentID) []string {
+	var out []string
+	for _, f := range []struct {
+		id   mls.ComponentID
+		name string
+	}{
+		{ComponentBlossomImage, "group image"}, {ComponentAgentStream, "live agent text"},
+		{ComponentAvatarURL, "group avatar"}, {ComponentEncryptedMedia, "encrypted media"},
+	} {
+		if slices.Contains(required, f.id) {
+			out = append(out, f.name)
+		}
+	}
+	return out
 }
 
 // AppendComponents appends a ComponentsList: sorted, unique ids.

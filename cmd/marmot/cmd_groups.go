@@ -154,6 +154,9 @@ func (a *app) groupsShow() *cobra.Command {
 			a.print(nil, "  %s", st.Description)
 		}
 		a.print(nil, "  %s, %s; %d wait to be sent, %d not understood yet", st.Lifecycle, st.Convergence, st.Queued+st.Outstanding, st.Deferred)
+		if len(st.Unavailable) > 0 {
+			a.print(nil, "  not available in this client yet: %s", strings.Join(st.Unavailable, ", "))
+		}
 		for _, m := range st.Members {
 			role := ""
 			if slices.Contains(st.Admins, m) {
