@@ -42,7 +42,7 @@ type Staged struct {
 // Commit prepares the next epoch (RFC 9420, Section 12.4.1); g is as it was,
 // except that a private commit uses up a generation of the handshake ratchet.
 // The signer is that of the current leaf also when the commit replaces it.
-func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) {
+func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err error) {
 	if err := g.checkSigner(signer); err != nil {
 		return nil, err
 	}
@@ -66,6 +66,11 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			step.erase()
+		}
+	}()
 	step.sender, step.initSecret = g.self, bytes.Clone(g.secrets.initSecret)
 	step.commitSecret = make(secret, g.suite.nh)
 	infoSigner := signer
@@ -89,8 +94,14 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (*Staged, error) 
 		return nil, err
 	}
 	e := g.start(step, content)
-	defer e.joiner.erase()
-	defer e.member.erase()
+	defer func() {
+		e.joiner.erase()
+		e.member.erase()
+		if err != nil {
+			e.secrets.erase()
+			e.roots.erase()
+		}
+	}()
 	content.confirm(e.tag)
 	staged := &Staged{Next: g.child(step, e)}
 	if len(plan.adds) > 0 {

@@ -71,7 +71,6 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 	e := g.start(step, content)
 	e.joiner.erase()
 	e.member.erase()
-	initSecret.erase()
 	content.confirm(e.tag)
 	g.self = step.sender
 	return &Staged{Message: content.raw, Next: g.child(step, e)}, nil

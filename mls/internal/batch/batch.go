@@ -18,19 +18,36 @@ import (
 type Job struct{ Key, Message, Signature []byte }
 
 // chunk is the number of signatures in one multi-scalar multiplication. More
-// gain little: the cost is then dominated by decoding the points.
-const chunk = 64
+// gain little: the cost is then dominated by decoding the points. Fewer cost
+// more each, but let a group of a hundred use more than one core.
+const (
+	chunk    = 64
+	minChunk = 16
+	spread   = 4 // chunks wanted, if there is enough for so many
+)
+
+// chunkSize returns the number of signatures of a chunk, all but the last
+// being equal, so that no core gets a short rest while the others work.
+func chunkSize(jobs int) int {
+	chunks := (jobs + chunk - 1) / chunk
+	chunks = max(chunks, min(spread, jobs/minChunk), 1)
+	return (jobs + chunks - 1) / chunks
+}
 
 // Verify checks all jobs and returns the index of the first bad signature, or
 // -1 if there is none. run executes n independent jobs and may do so in
 // parallel; nil runs them in order.
 func Verify(jobs []Job, run func(n int, job func(i int))) int {
-	chunks := (len(jobs) + chunk - 1) / chunk
+	if len(jobs) == 0 {
+		return -1
+	}
+	size := chunkSize(len(jobs))
+	chunks := (len(jobs) + size - 1) / size
 	var bad atomic.Int64
 	bad.Store(int64(len(jobs)))
 	check := func(i int) {
-		first := i * chunk
-		part := jobs[first:min(first+chunk, len(jobs))]
+		first := i * size
+		part := jobs[first:min(first+size, len(jobs))]
 		if verifyChunk(part) {
 			return
 		}
