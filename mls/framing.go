@@ -111,9 +111,9 @@ func appendContentHeader(b, groupID []byte, epoch uint64, sender Sender, aad []b
 }
 
 // readContent reads the FramedContent and auth data that follow in r, whose
-// input is raw from its first byte.
-func readContent(raw []byte, r *wire.Reader) *authenticatedContent {
-	c := &authenticatedContent{groupID: r.Opaque(), epoch: r.Uint64(), sender: decodeSender(r), aad: r.Opaque(),
+// input is raw from its first byte, into c.
+func readContent(c *authenticatedContent, raw []byte, r *wire.Reader) {
+	*c = authenticatedContent{groupID: r.Opaque(), epoch: r.Uint64(), sender: decodeSender(r), aad: r.Opaque(),
 		contentType: ContentType(r.Uint8())}
 	c.bodyStart = r.Offset()
 	switch c.contentType {
@@ -133,7 +133,6 @@ func readContent(raw []byte, r *wire.Reader) *authenticatedContent {
 		c.confirmationTag = r.Opaque()
 	}
 	c.raw = raw[:r.Offset()]
-	return c
 }
 
 // transcriptInput is the ConfirmedTranscriptHashInput (Section 8.2).

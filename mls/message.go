@@ -31,8 +31,13 @@ func DecodeMessage(b []byte) (*Message, error) {
 	if len(b) > maxMessageBytes {
 		return nil, fmt.Errorf("%w: message of %d bytes", ErrMalformed, len(b))
 	}
-	m := &Message{raw: bytes.Clone(b)}
-	r := wire.NewReader(m.raw)
+	// One object for both: readers of vectors refer to theirs.
+	d := &struct {
+		message Message
+		reader  wire.Reader
+	}{message: Message{raw: bytes.Clone(b)}}
+	m, r := &d.message, &d.reader
+	*r = *wire.NewReader(m.raw)
 	if v := r.Uint16(); r.Err() == nil && v != version10 {
 		return nil, fmt.Errorf("%w: %d", ErrUnsupportedVersion, v)
 	}
@@ -58,7 +63,8 @@ func DecodeMessage(b []byte) (*Message, error) {
 }
 
 func readPublicMessage(raw []byte, r *wire.Reader) *publicMessage {
-	p := &publicMessage{content: readContent(raw, r)}
+	p := &publicMessage{content: &authenticatedContent{}}
+	readContent(p.content, raw, r)
 	if p.content.sender.Type == SenderMember {
 		p.membershipTag = r.Opaque()
 	}

@@ -177,7 +177,8 @@ func (g *Group) open(p *privateMessage) (opened, error) {
 	if g.secrets.senderData == nil {
 		return opened{}, ErrErased
 	}
-	sender, err := g.suite.openSenderData(g.secrets.senderData, p)
+	work := &opening{}
+	sender, err := g.suite.openSenderData(work, g.secrets.senderData, p)
 	if err != nil {
 		return opened{}, err
 	}
@@ -193,20 +194,19 @@ func (g *Group) open(p *privateMessage) (opened, error) {
 		return opened{}, err
 	}
 	o := opened{generation: sender.generation, leaf: leaf, ratchets: ratchets, step: step}
-	if o.content, err = g.openWith(ratchets, sender, leaf, p); err != nil {
+	if o.content, err = g.openWith(work, ratchets, sender, leaf, p); err != nil {
 		g.messages.discard(ratchets, step)
 		return opened{}, err
 	}
 	return o, nil
 }
 
-func (g *Group) openWith(l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) (*authenticatedContent, error) {
-	key, err := l.of(p.contentType).key(g.suite, sender.generation, g.limits)
-	if err != nil {
+func (g *Group) openWith(work *opening, l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) (*authenticatedContent, error) {
+	var err error
+	if work.key, err = l.of(p.contentType).key(g.suite, sender.generation, g.limits); err != nil {
 		return nil, err
 	}
-	defer clear(key.key[:])
-	c, err := g.suite.openContent(key, sender, p)
+	c, err := g.suite.openContent(work, sender, p)
 	if err != nil {
 		return nil, err
 	}

@@ -180,7 +180,8 @@ func TestVectorsTranscriptHashes(t *testing.T) {
 		raw := append([]byte{0, 1}, v.Content...) // an AuthenticatedContent has no version
 		r := wire.NewReader(raw)
 		r.Bytes(4)
-		c := readContent(raw, r)
+		c := &authenticatedContent{}
+		readContent(c, raw, r)
 		if err := r.Finish(); err != nil {
 			t.Fatal(err)
 		}

@@ -62,14 +62,24 @@ func (k *messageKey) guardNonce(guard [4]byte) {
 	}
 }
 
-func (s *cipherSuite) openSenderData(secret []byte, p *privateMessage) (senderData, error) {
-	k := s.senderKey(secret, p.ciphertext)
-	aead, err := s.newAEAD(k.key[:s.nk])
+// opening holds what the two decryptions of a PrivateMessage need and the
+// AEADs make escape: one object instead of five.
+type opening struct {
+	redactedValue
+	key    messageKey // of the sender data, then of the content
+	sender [senderDataLen]byte
+	reader wire.Reader
+	result authenticatedContent
+}
+
+func (s *cipherSuite) openSenderData(o *opening, secret []byte, p *privateMessage) (senderData, error) {
+	o.key = s.senderKey(secret, p.ciphertext)
+	defer o.key.erase()
+	aead, err := s.newAEAD(o.key.key[:s.nk])
 	if err != nil {
 		return senderData{}, errOpen
 	}
-	var buf [senderDataLen]byte
-	b, err := aead.Open(buf[:0], k.nonce[:s.nn], p.senderData, p.senderAAD)
+	b, err := aead.Open(o.sender[:0], o.key.nonce[:s.nn], p.senderData, p.senderAAD)
 	if err != nil || len(b) != senderDataLen {
 		return senderData{}, errOpen
 	}
@@ -80,11 +90,12 @@ func (s *cipherSuite) openSenderData(secret []byte, p *privateMessage) (senderDa
 	}, nil
 }
 
-// openContent decrypts p into an authenticatedContent. The signature is still
-// unchecked.
-func (s *cipherSuite) openContent(k messageKey, sender senderData, p *privateMessage) (*authenticatedContent, error) {
-	k.guardNonce(sender.guard)
-	aead, err := s.newAEAD(k.key[:s.nk])
+// openContent decrypts p with o.key, which it erases, into an
+// authenticatedContent. The signature is still unchecked.
+func (s *cipherSuite) openContent(o *opening, sender senderData, p *privateMessage) (*authenticatedContent, error) {
+	defer o.key.erase()
+	o.key.guardNonce(sender.guard)
+	aead, err := s.newAEAD(o.key.key[:s.nk])
 	if err != nil {
 		return nil, errOpen
 	}
@@ -92,13 +103,14 @@ func (s *cipherSuite) openContent(k messageKey, sender senderData, p *privateMes
 	raw := make([]byte, 0, len(p.groupID)+len(p.aad)+len(p.ciphertext)+32)
 	raw = appendMessageHeader(raw, WirePrivateMessage)
 	raw = appendContentHeader(raw, p.groupID, p.epoch, Sender{Type: SenderMember, Leaf: sender.leaf}, p.aad, p.contentType)
-	raw, err = aead.Open(raw, k.nonce[:s.nn], p.ciphertext, p.contentAAD)
+	raw, err = aead.Open(raw, o.key.nonce[:s.nn], p.ciphertext, p.contentAAD)
 	if err != nil {
 		return nil, errOpen
 	}
-	r := wire.NewReader(raw)
+	o.reader = *wire.NewReader(raw)
+	r, c := &o.reader, &o.result
 	r.Bytes(4)
-	c := readContent(raw, r)
+	readContent(c, raw, r)
 	if r.Err() == nil && len(bytes.TrimLeft(r.Rest(), "\x00")) != 0 {
 		r.Fail(fmt.Errorf("%w: padding is not zero", ErrMalformed))
 	}

@@ -30,6 +30,11 @@ type messageKey struct {
 	nonce [12]byte
 }
 
+func (k *messageKey) erase() {
+	clear(k.key[:])
+	clear(k.nonce[:])
+}
+
 // key returns the key of a generation and changes nothing. The two bounds are
 // counted in generations from the next one.
 func (r *ratchet) key(s *cipherSuite, generation uint32, lim Limits) (messageKey, error) {

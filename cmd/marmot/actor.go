@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +20,7 @@ import (
 type actor struct {
 	*marmot.Account
 	name  string
-	path  string
+	home  *app
 	relay string
 	key   nostr.SecretKey
 	db    *store.Store
@@ -30,8 +29,13 @@ type actor struct {
 	kept  []group.Record // carol's copy of her keys
 }
 
+// newActor makes an account in the demo's folder, which is a home like any
+// other: with --dir the other verbs can look into it afterwards.
 func (d *demo) newActor(ctx context.Context, name string) (*actor, error) {
-	a := &actor{name: name, path: filepath.Join(d.dir, name+".db"), relay: d.relayURL, key: nostr.GenerateSecretKey()}
+	a := &actor{name: name, home: &app{home: d.dir}, relay: d.relayURL, key: nostr.GenerateSecretKey()}
+	if err := a.home.addAccount(a.key); err != nil {
+		return nil, err
+	}
 	if err := a.start(ctx); err != nil {
 		return nil, err
 	}
@@ -43,12 +47,8 @@ func (d *demo) newActor(ctx context.Context, name string) (*actor, error) {
 }
 
 // start opens the account from its database.
-func (a *actor) start(ctx context.Context) error {
-	key, err := store.KeyFile(a.path + ".key")
-	if err != nil {
-		return err
-	}
-	if a.db, err = store.Open(a.path, key); err != nil {
+func (a *actor) start(ctx context.Context) (err error) {
+	if a.db, err = a.home.openStore(a.key.PubKey()); err != nil {
 		return err
 	}
 	a.Account, err = marmot.Open(ctx, marmot.Config{Store: a.db, Signer: marmot.LocalSigner(a.key), Relays: []string{a.relay}})

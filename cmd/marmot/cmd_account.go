@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/marmotgo/marmot/group"
@@ -102,8 +103,8 @@ func (a *app) accountList() *cobra.Command {
 		Use: "list", Short: "List the accounts of this home", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			all, err := a.accounts()
-			if err != nil || len(all) == 0 {
-				return errors.Join(err, noneIf(err == nil, errNoAccount))
+			if err != nil {
+				return err
 			}
 			current, err := a.current()
 			if err != nil {
@@ -121,13 +122,6 @@ func (a *app) accountList() *cobra.Command {
 	}
 }
 
-func noneIf(is bool, err error) error {
-	if is {
-		return err
-	}
-	return nil
-}
-
 func (a *app) accountUse() *cobra.Command {
 	return &cobra.Command{
 		Use: "use NPUB", Short: "Choose the account that the other verbs work on", Args: cobra.ExactArgs(1),
@@ -140,19 +134,10 @@ func (a *app) accountUse() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := a.openable(key, all); err != nil {
-				return err
+			if !slices.Contains(all, key) {
+				return fmt.Errorf("%w: %s is not an account of this home", errNotFound, key.Npub())
 			}
 			return a.use(key)
 		},
 	}
-}
-
-func (a *app) openable(key nostr.PubKey, all []nostr.PubKey) (nostr.PubKey, error) {
-	for _, known := range all {
-		if known == key {
-			return key, nil
-		}
-	}
-	return key, fmt.Errorf("%w: %s is not an account of this home", errNotFound, key.Npub())
 }

@@ -41,10 +41,9 @@ func (a *app) keysCommand() *cobra.Command {
 
 // groupLine is a group as lists and show print it.
 type groupLine struct {
-	Type     string       `json:"type"` // group
-	ID       string       `json:"id"`
-	Status   group.Status `json:"status"`
-	Inviters string       `json:"-"`
+	Type   string       `json:"type"` // group
+	ID     string       `json:"id"`
+	Status group.Status `json:"status"`
 }
 
 func (a *app) printGroup(id string, st group.Status) {
