@@ -109,6 +109,8 @@ type live struct {
 	state *group.Group
 	wake  time.Time
 
+	addresses []group.Address // of state, as of its last change of epoch
+
 	since    nostr.Timestamp // when the account came into the group
 	born     nostr.Timestamp // when this copy was loaded
 	stalled  int             // events that found no state, since the last replay

@@ -99,7 +99,7 @@ func (a *Account) follow() {
 		wanted[f.key] = f
 	}
 	for _, l := range a.groups {
-		for _, address := range l.state.Addresses() {
+		for _, address := range l.addresses {
 			h := hex.EncodeToString(address.GroupID[:])
 			for _, url := range address.Relays {
 				f := &feed{
@@ -295,7 +295,7 @@ func (a *Account) receive(e *nostr.Event) bool {
 	}
 	found, settled := false, true
 	for _, l := range a.groups {
-		if !slices.ContainsFunc(l.state.Addresses(), func(ad group.Address) bool { return ad.GroupID == g.Group }) {
+		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == g.Group }) {
 			continue
 		}
 		found = true
@@ -323,7 +323,7 @@ func (a *Account) stalled(l *live, e *nostr.Event) {
 	}
 	l.stalled, l.replayAt = 0, now.Add(replayPause<<min(l.replays, 8))
 	l.replays++
-	for _, address := range l.state.Addresses() {
+	for _, address := range l.addresses {
 		for _, url := range address.Relays {
 			if f := a.feeds[groupFeed(address, url)]; f != nil && !f.filling {
 				f.until, f.fillAt = 0, now

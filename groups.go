@@ -165,9 +165,22 @@ func (a *Account) carryOut(l *live, out group.Output) {
 	for _, e := range out.Effects {
 		a.settle(l.key, e)
 	}
-	if (len(out.Effects) > 0 || !known) && a.started {
-		a.follow()
+	if !known || slices.ContainsFunc(out.Effects, moves) {
+		l.addresses = l.state.Addresses()
+		if a.started {
+			a.follow()
+		}
 	}
+}
+
+// moves reports whether an effect can change where the group's events are
+// found.
+func moves(e group.Effect) bool {
+	switch e.Kind {
+	case group.EffectEpoch, group.EffectJoined, group.EffectSuperseded, group.EffectSelfRemoved, group.EffectDisbanded:
+		return true
+	}
+	return false
 }
 
 // entries turns effects into log entries.

@@ -39,7 +39,12 @@ func (s *step) receive(e *nostr.Event) Outcome {
 }
 
 func (g *Group) addressed(ev *wire.GroupEvent) bool {
-	return slices.ContainsFunc(g.Addresses(), func(a Address) bool { return a.GroupID == ev.Group })
+	for _, n := range g.nodes {
+		if n.usable() && n.settings.Routing.GroupID == ev.Group {
+			return true
+		}
+	}
+	return false
 }
 
 // open tries the outer key of every state: canonical, rival and staged.

@@ -21,8 +21,8 @@ type epochSecrets struct {
 }
 
 // all lists the secrets in the order in which they are saved.
-func (e *epochSecrets) all() []*secret {
-	return []*secret{&e.initSecret, &e.membership, &e.external, &e.confirmation, &e.senderData, &e.exporter,
+func (e *epochSecrets) all() [8]*secret {
+	return [8]*secret{&e.initSecret, &e.membership, &e.external, &e.confirmation, &e.senderData, &e.exporter,
 		&e.authenticator, &e.resumption}
 }
 
@@ -63,18 +63,18 @@ func (s *cipherSuite) epochSecret(member secret, context []byte) secret {
 	return s.expandWithLabel(member, "epoch", context, s.nh)
 }
 
-// deriveEpoch derives everything of an epoch and erases epochSecret.
+// epochLabels are the labels of the secrets in the order of all.
+var epochLabels = []string{"init", "membership", "external", "confirm", "sender data", "exporter", "authentication", "resumption"}
+
+// deriveEpoch derives everything of an epoch and erases epochSecret. What
+// stays for the whole epoch is one object; each root goes when it is used.
 func (s *cipherSuite) deriveEpoch(epochSecret secret) (*epochSecrets, treeRoots) {
 	defer epochSecret.erase()
-	e := &epochSecrets{
-		initSecret:    s.deriveSecret(epochSecret, "init"),
-		membership:    s.deriveSecret(epochSecret, "membership"),
-		external:      s.deriveSecret(epochSecret, "external"),
-		confirmation:  s.deriveSecret(epochSecret, "confirm"),
-		senderData:    s.deriveSecret(epochSecret, "sender data"),
-		exporter:      s.deriveSecret(epochSecret, "exporter"),
-		authenticator: s.deriveSecret(epochSecret, "authentication"),
-		resumption:    s.deriveSecret(epochSecret, "resumption"),
+	e := &epochSecrets{}
+	block := make(secret, len(epochLabels)*s.nh)
+	for i, dst := range e.all() {
+		*dst = block[i*s.nh : (i+1)*s.nh : (i+1)*s.nh]
+		s.expandInto(*dst, epochSecret, epochLabels[i], nil)
 	}
 	return e, treeRoots{
 		encryption: s.deriveSecret(epochSecret, "encryption"),

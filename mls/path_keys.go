@@ -89,11 +89,32 @@ func decodePathKeys(r *wire.Reader) (*pathKeys, error) {
 // keepKeys returns a copy of k with only the keys that still belong to nodes
 // of t: those of nodes that were blanked go.
 func (t *ratchetTree) keepKeys(self LeafIndex, k *pathKeys) *pathKeys {
-	next := &pathKeys{leaf: bytes.Clone(k.at(0)), path: make([]secret, t.root.height)}
+	return t.keepKeysBelow(self, k, maxPathNodes+1)
+}
+
+// keepKeysBelow is keepKeys without the keys from a height on, which are about
+// to be replaced. The copies are one object.
+func (t *ratchetTree) keepKeysBelow(self LeafIndex, k *pathKeys, limit uint8) *pathKeys {
+	next := &pathKeys{path: make([]secret, t.root.height)}
+	size := len(k.at(0))
 	for n := t.root; n.left != nil; n = n.toward(self) {
-		if n.parent != nil && !n.parent.hasUnmerged(self) {
-			next.path[n.height-1] = bytes.Clone(k.at(n.height))
+		if n.height < limit && n.parent != nil && !n.parent.hasUnmerged(self) {
+			next.path[n.height-1] = k.at(n.height)
+			size += len(k.at(n.height))
 		}
+	}
+	block := make(secret, 0, size)
+	own := func(key secret) secret {
+		if key == nil {
+			return nil
+		}
+		from := len(block)
+		block = append(block, key...)
+		return block[from:len(block):len(block)]
+	}
+	next.leaf = own(k.at(0))
+	for i, key := range next.path {
+		next.path[i] = own(key)
 	}
 	return next
 }

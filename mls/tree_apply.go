@@ -143,7 +143,11 @@ func (t *ratchetTree) joinerSlot(lim Limits) (*ratchetTree, LeafIndex, error) {
 func (t *ratchetTree) changed(changes []leafChange, path []*parentNode) *ratchetTree {
 	next := &ratchetTree{suite: t.suite, capabilities: t.capabilities, credentials: t.credentials}
 	for _, c := range changes {
-		if old, ok := t.leaf(c.index); ok {
+		old, ok := t.leaf(c.index)
+		if ok && c.leaf != nil && sameCounts(old, c.leaf) {
+			continue
+		}
+		if ok {
 			next.count(old, -1)
 		}
 		if c.leaf != nil {
@@ -152,6 +156,9 @@ func (t *ratchetTree) changed(changes []leafChange, path []*parentNode) *ratchet
 	}
 	width := max(t.leafWidth(), treemath.WidthFor(uint32(changes[len(changes)-1].index)+1))
 	b := treeBuilder{treeHasher: treeHasher{suite: t.suite}, path: path}
+	if path != nil {
+		b.expect(len(path) + 1)
+	}
 	root := b.rebuild(t.root, 0, uint8(treemath.CommonLevel(0, width-1)), changes)
 	for root.height > 0 && root.lastUsed < 1<<(root.height-1) {
 		root = root.left

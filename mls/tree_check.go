@@ -20,6 +20,12 @@ func (t *ratchetTree) count(leaf *LeafNode, delta int) {
 	t.credentials = adjust(t.credentials, leaf.Credential.Type, delta, cmp.Compare)
 }
 
+// sameCounts reports whether one leaf in the place of the other leaves the
+// counts as they are.
+func sameCounts(a, b *LeafNode) bool {
+	return a.Credential.Type == b.Credential.Type && compareCapabilities(&a.Capabilities, &b.Capabilities) == 0
+}
+
 func adjust[T any](list []counted[T], value T, delta int, compare func(a, b T) int) []counted[T] {
 	at, found := slices.BinarySearchFunc(list, value, func(c counted[T], v T) int { return compare(c.value, v) })
 	switch {
@@ -131,6 +137,19 @@ func (t *ratchetTree) hasEncryptionKey(keys ...[]byte) bool {
 	set, found := newKeySet(keys), false
 	t.root.eachUsed(func(n *treeNode) { found = found || set.has(n.encryptionKey()) })
 	return found
+}
+
+// hasKeys is hasEncryptionKey and hasSignatureKey in one walk over the tree.
+func (t *ratchetTree) hasKeys(except LeafIndex, encryption [][]byte, signature []byte) (hasEncryption, hasSignature bool) {
+	set := newKeySet(encryption)
+	own, _ := t.leaf(except)
+	t.root.eachUsed(func(n *treeNode) {
+		hasEncryption = hasEncryption || set.has(n.encryptionKey())
+		if n.leaf != nil && n.leaf != own && !hasSignature {
+			hasSignature = bytes.Equal(n.leaf.SignatureKey, signature)
+		}
+	})
+	return hasEncryption, hasSignature
 }
 
 // hasSignatureKey reports whether a leaf other than except has the key.

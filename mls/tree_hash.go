@@ -21,6 +21,9 @@ type treeHasher struct {
 // thousand members has eleven.
 const hashBlock = 8
 
+// expect makes the next block one of n hashes.
+func (h *treeHasher) expect(n int) { h.block = make([]byte, n*h.suite.nh) }
+
 func (h *treeHasher) sum() []byte {
 	nh := h.suite.nh
 	if len(h.block) < nh {

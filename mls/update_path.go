@@ -99,6 +99,7 @@ func (t *ratchetTree) filteredPath(i LeafIndex) []pathStep {
 // keys, by height-1, and the parent hash of its leaf (Section 7.9).
 func (t *ratchetTree) pathParents(steps []pathStep, keys [][]byte) (parents []*parentNode, leafHash []byte) {
 	h := treeHasher{suite: t.suite}
+	h.expect(len(steps))
 	parents = make([]*parentNode, t.root.height)
 	nodes := make([]parentNode, len(steps))
 	for k := len(steps) - 1; k >= 0; k-- {
@@ -157,10 +158,11 @@ func (t *ratchetTree) checkPathKeys(sender LeafIndex, p *updatePath) ([][]byte, 
 	if !distinct(all) {
 		return nil, fmt.Errorf("%w: key occurs twice in the path", ErrInvalidPath)
 	}
-	if t.hasEncryptionKey(all...) {
+	inTree, signer := t.hasKeys(sender, all, p.leaf.SignatureKey)
+	if inTree {
 		return nil, fmt.Errorf("%w: key is in the tree already", ErrInvalidPath)
 	}
-	if t.hasSignatureKey(sender, p.leaf.SignatureKey) {
+	if signer {
 		return nil, fmt.Errorf("%w: signature key of another member", ErrInvalidLeaf)
 	}
 	return keys, nil
@@ -187,11 +189,7 @@ func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *u
 		return nil, nil, fmt.Errorf("%w: ciphertext for leaf %d does not open", ErrInvalidPath, self)
 	}
 	defer clear(pathSecret)
-	next = merged.keepKeys(self, keys)
-	for h := int(common); h <= len(next.path); h++ {
-		next.path[h-1].erase()
-		next.path[h-1] = nil
-	}
+	next = merged.keepKeysBelow(self, keys, common)
 	commitSecret, err = climb(t.suite, pathSecret, merged.rungsAbove(self, common), next, par)
 	if err != nil {
 		next.erase()
