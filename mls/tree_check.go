@@ -20,9 +20,9 @@ func (t *ratchetTree) count(leaf *LeafNode, delta int) {
 	t.credentials = adjust(t.credentials, leaf.Credential.Type, delta, cmp.Compare)
 }
 
-// sameCounts reports whether one leaf in the place of the other leaves the
+// countAlike reports whether one leaf in the place of the other leaves the
 // counts as they are.
-func sameCounts(a, b *LeafNode) bool {
+func countAlike(a, b *LeafNode) bool {
 	return a.Credential.Type == b.Credential.Type && compareCapabilities(&a.Capabilities, &b.Capabilities) == 0
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,25 +175,30 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-// A relay that comes up late, or again at the same address, is found.
+// A relay that comes up late is found, and so is one that comes back.
 func TestRelayComesLate(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	relay := relayd.New(relayd.Config{})
+	defer relay.Close()
+	var up atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up.Load() {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+			return
+		}
+		relay.ServeHTTP(w, r)
+	}))
+	defer server.Close()
 	p := newPool(t, nil)
 	log := newLog(t)
-	p.Subscribe(PurposeGroup, "ws://"+addr, []nostr.Filter{ofKinds(1)}, log.deliver)
+	p.Subscribe(PurposeGroup, "ws"+strings.TrimPrefix(server.URL, "http"), []nostr.Filter{ofKinds(1)}, log.deliver)
 	eventually(t, "no failed attempt", func() bool { st := p.Status(); return st[0].Attempts > 0 && st[0].LastError != "" })
-	r, err := relayd.Start(addr, relayd.Config{})
-	if err != nil {
-		t.Skip("the port was taken")
-	}
+	up.Store(true)
 	log.want("connected|EOSE")
-	r.Close()
+	up.Store(false)
+	relay.Disconnect()
 	log.want("disconnected")
+	up.Store(true)
+	log.want("connected|EOSE")
 }
 
 // listenSilently accepts connections and never says a word.
