@@ -193,7 +193,7 @@ func (g *Group) applySecrets(step *transition, plan *commitPlan, c *VerifiedComm
 	step.commitSecret = make(secret, g.suite.nh)
 	if path := c.content.commit.path; path != nil {
 		keys, commitSecret, err := step.base.openPath(step.tree, step.sender, g.self, path, step.added, step.keys,
-			step.context.append(nil), in.Parallel)
+			step.context.encode(), in.Parallel)
 		if err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ func (g *Group) start(step *transition, content *authenticatedContent) *started 
 	s := g.suite
 	e := &started{context: step.context}
 	e.context.ConfirmedTranscriptHash = s.confirmedHash(g.interim, content)
-	e.contextBytes = e.context.append(nil)
+	e.contextBytes = e.context.encode()
 	e.joiner = s.joinerSecret(step.initSecret, step.commitSecret, e.contextBytes)
 	e.member = s.memberSecret(e.joiner, step.psk)
 	e.secrets, e.roots = s.deriveEpoch(s.epochSecret(e.member, e.contextBytes))

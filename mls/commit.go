@@ -157,7 +157,7 @@ func (g *Group) createPath(step *transition, plan *commitPlan, leaf LeafNode, si
 	}
 	context := func(treeHash []byte) []byte {
 		step.context.TreeHash = treeHash
-		return step.context.append(nil)
+		return step.context.encode()
 	}
 	path, err := step.base.createPath(step.sender, newLeaf, step.added, context, par)
 	if err != nil {

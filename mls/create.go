@@ -50,7 +50,7 @@ func Create(signer crypto.Signer, cfg GroupConfig) (*Group, error) {
 	g := &Group{suite: s, limits: cfg.Limits.withDefaults(), tree: newTree(s, leaf), keys: newPathKeys(priv)}
 	g.context = GroupContext{Version: version10, Suite: s.id, GroupID: id, TreeHash: g.tree.treeHash(),
 		Extensions: cfg.Extensions.Clone()}
-	g.contextBytes = g.context.append(nil)
+	g.contextBytes = g.context.encode()
 	var roots treeRoots
 	g.secrets, roots = s.deriveEpoch(randomBytes(s.nh))
 	g.plant(roots)

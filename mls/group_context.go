@@ -20,6 +20,16 @@ type GroupContext struct {
 	Extensions              Extensions
 }
 
+// encode returns the encoding in a slice without much room to spare: every
+// epoch keeps one.
+func (c *GroupContext) encode() []byte {
+	size := 32 + len(c.GroupID) + len(c.TreeHash) + len(c.ConfirmedTranscriptHash)
+	for i := range c.Extensions {
+		size += 6 + len(c.Extensions[i].Data)
+	}
+	return c.append(make([]byte, 0, size))
+}
+
 func (c *GroupContext) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, c.Version)
 	b = binary.BigEndian.AppendUint16(b, uint16(c.Suite))

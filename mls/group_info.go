@@ -100,7 +100,7 @@ func (g *Group) info(signer crypto.Signer, cfg InfoConfig) ([]byte, error) {
 		if _, twice := extensions.Find(ExtRatchetTree); twice {
 			return nil, fmt.Errorf("%w: ratchet_tree is given and made", ErrInvalidConfig)
 		}
-		tree := g.tree.appendTree(nil)
+		tree := g.tree.appendTree(make([]byte, 0, g.tree.encodedSize()))
 		extensions = append(extensions, Extension{Type: ExtRatchetTree, Data: tree})
 		size += len(tree)
 	}

@@ -263,7 +263,7 @@ func (j *joiner) group() (*Group, error) {
 	}
 	g := &Group{suite: j.s, limits: j.cfg.Limits.withDefaults(), self: j.self, tree: j.tree, keys: keys,
 		context: *j.info.Context.clone(), tag: bytes.Clone(j.info.ConfirmationTag)}
-	g.contextBytes = g.context.append(nil)
+	g.contextBytes = g.context.encode()
 	var roots treeRoots
 	g.secrets, roots = j.s.deriveEpoch(j.s.epochSecret(j.member, g.contextBytes))
 	if !tagsEqual(j.s.confirmationTag(g.secrets.confirmation, g.context.ConfirmedTranscriptHash), g.tag) {

@@ -164,7 +164,7 @@ type rung struct {
 
 // rungsAbove returns the used nodes above a leaf from a height on, bottom up.
 func (t *ratchetTree) rungsAbove(i LeafIndex, from uint8) []rung {
-	var rungs []rung
+	rungs := make([]rung, 0, t.root.height)
 	for n := t.root; n.left != nil && n.height >= from; n = n.toward(i) {
 		if n.parent != nil {
 			rungs = append(rungs, rung{n.height, n.parent.encryptionKey})

@@ -144,7 +144,7 @@ func (g *Group) restore(secrets, ratchets []byte) error {
 	if _, ok := g.tree.leaf(g.self); !ok || len(g.tag) != g.suite.nh {
 		return fmt.Errorf("%w: own leaf or tag", ErrSavedState)
 	}
-	g.contextBytes = g.context.append(nil)
+	g.contextBytes = g.context.encode()
 	g.interim = g.suite.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
 	if err := g.restoreSecrets(secrets); err != nil {
 		return fmt.Errorf("secrets: %w", err)

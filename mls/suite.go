@@ -108,6 +108,10 @@ func (s *cipherSuite) refHash(label string, value []byte) []byte {
 
 // mac is the HMAC that confirmation and membership tags use.
 func (s *cipherSuite) mac(key []byte, parts ...[]byte) []byte {
+	if s.hashID == crypto.SHA256 && len(key) <= sha256.Size {
+		tag := kdf.Tag(key, parts...)
+		return tag[:]
+	}
 	h := hmac.New(s.hashID.New, key)
 	for _, p := range parts {
 		h.Write(p)
@@ -160,11 +164,36 @@ func appendLabel(b []byte, label string) []byte {
 // deriveKeyPair is DeriveKeyPair of the suite's KEM. Both keys are raw bytes,
 // which can be overwritten, unlike the objects of crypto/hpke.
 func (s *cipherSuite) deriveKeyPair(ikm []byte) (priv, pub []byte, err error) {
+	if s.dh == ecdh.X25519() && len(ikm) <= sha256.Size {
+		return deriveX25519(ikm)
+	}
 	k, err := s.kem.DeriveKeyPair(ikm)
 	if err != nil {
 		return nil, nil, errors.New("mls: key pair cannot be derived")
 	}
 	return exportKeyPair(k)
+}
+
+// deriveX25519 is DeriveKeyPair of DHKEM(X25519, HKDF-SHA256) (RFC 9180,
+// Section 7.1.3), without the temporary secrets that crypto/hpke leaves
+// behind. A path needs one for each level.
+func deriveX25519(ikm []byte) (priv, pub []byte, err error) {
+	const suite = "HPKE-v1KEM\x00\x20"
+	var buf [64]byte
+	defer clear(buf[:])
+	prk := kdf.HMAC(nil, append(append(buf[:0], suite+"dkp_prk"...), ikm...))
+	sk := kdf.Expand(prk[:], []byte("\x00\x20"+suite+"sk"))
+	defer clear(prk[:])
+	defer clear(sk[:])
+	k, err := ecdh.X25519().NewPrivateKey(sk[:])
+	if err != nil {
+		return nil, nil, errors.New("mls: key pair cannot be derived")
+	}
+	priv = k.Bytes()
+	// SerializePrivateKey clamps (Section 7.1.2).
+	priv[0] &= 248
+	priv[31] = priv[31]&127 | 64
+	return priv, k.PublicKey().Bytes(), nil
 }
 
 func (s *cipherSuite) generateKeyPair() (priv, pub []byte, err error) {

@@ -195,7 +195,8 @@ func (t *ratchetTree) newLeavesUnique(changes []leafChange) error {
 
 // distinct reports whether no key occurs twice.
 func distinct(keys [][]byte) bool {
-	sorted := slices.SortedFunc(slices.Values(keys), bytes.Compare)
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, bytes.Compare)
 	return len(slices.CompactFunc(sorted, bytes.Equal)) == len(keys)
 }
 

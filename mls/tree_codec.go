@@ -211,6 +211,19 @@ func (p *parentNode) hasUnmerged(i LeafIndex) bool {
 	return ok
 }
 
+// encodedSize returns at least the length of the encoded tree.
+func (t *ratchetTree) encodedSize() int {
+	size := 8 + 2*int(t.leafWidth()) // lengths, presence octets
+	t.root.eachUsed(func(n *treeNode) {
+		if n.leaf != nil {
+			size += 1 + len(n.leaf.encoded())
+		} else {
+			size += 8 + len(n.parent.encryptionKey) + len(n.parent.parentHash) + 4*len(n.parent.unmerged)
+		}
+	})
+	return size
+}
+
 // appendTree appends the data of a ratchet_tree extension, which ends with
 // the last used leaf.
 func (t *ratchetTree) appendTree(b []byte) []byte {

@@ -12,6 +12,9 @@ import (
 // indices have 32 bits.
 const maxPathNodes = 32
 
+// usualPathNodes are those of a group with some thousand members.
+const usualPathNodes = 12
+
 const pathLabel = "UpdatePathNode"
 
 // updatePath is a decoded UpdatePath (RFC 9420, Section 7.6). Except for the
@@ -36,6 +39,9 @@ func decodeUpdatePath(r *wire.Reader) (*updatePath, error) {
 	}
 	p := &updatePath{leaf: leaf}
 	nodes := r.Vector()
+	if !nodes.Empty() {
+		p.nodes = make([]updatePathNode, 0, usualPathNodes)
+	}
 	for !nodes.Empty() {
 		if len(p.nodes) == maxPathNodes {
 			nodes.Fail(fmt.Errorf("%w: more than %d path nodes", ErrMalformed, maxPathNodes))

@@ -35,6 +35,46 @@ func HMAC(key, msg []byte) [sha256.Size]byte {
 	return out
 }
 
+// Tag is HMAC of the concatenated parts, of any length. The key must be at
+// most 64 bytes long.
+func Tag(key []byte, parts ...[]byte) [sha256.Size]byte {
+	if len(key) > blockSize {
+		panic("kdf: key too long")
+	}
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if n <= MaxMessage {
+		var msg [MaxMessage]byte
+		b := msg[:0]
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		out := HMAC(key, b)
+		clear(msg[:])
+		return out
+	}
+	var pad [blockSize]byte
+	var outer [blockSize + sha256.Size]byte
+	copy(pad[:], key)
+	copy(outer[:], key)
+	for i := range blockSize {
+		pad[i] ^= 0x36
+		outer[i] ^= 0x5c
+	}
+	h := sha256.New()
+	h.Write(pad[:])
+	for _, p := range parts {
+		h.Write(p)
+	}
+	h.Sum(outer[:blockSize])
+	out := sha256.Sum256(outer[:])
+	clear(pad[:])
+	clear(outer[:])
+	return out
+}
+
 // Expand returns the first block of HKDF-Expand with SHA-256. Info must be at
 // most MaxMessage-1 bytes long.
 func Expand(secret, info []byte) [sha256.Size]byte {

@@ -27,6 +27,11 @@ func FuzzExpand(f *testing.F) {
 		if got := HMAC(secret, info); !bytes.Equal(got[:], h.Sum(nil)) {
 			t.Fatal("HMAC differs")
 		}
+		long := bytes.Repeat(info, 3) // on both sides of MaxMessage
+		h.Write(long)
+		if got := Tag(secret, info, long); !bytes.Equal(got[:], h.Sum(nil)) {
+			t.Fatal("Tag differs")
+		}
 	})
 }
 
