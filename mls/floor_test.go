@@ -86,11 +86,16 @@ func (c primitives) nanoseconds() float64 {
 	return sum
 }
 
-// BenchmarkFloor reports what the primitives take.
+// BenchmarkFloor reports what the primitives take, and how many times faster
+// independent ones are with all processors than with one: on a busy machine
+// that is less than their number.
 func BenchmarkFloor(b *testing.B) {
 	p := prices()
-	for b.Loop() {
+	for b.Loop() { // everything is measured already
 	}
+	derive := func(int) { _, _, _ = suites[0].deriveKeyPair(make([]byte, 32)) }
+	one := best(func() { Parallel(nil).run(16, derive) })
+	b.ReportMetric(one/best(func() { cores(16, derive) }), "x-cores")
 	b.ReportMetric(0, "ns/op")
 	for name, ns := range map[string]float64{"verify-ns": p.verify, "sign-ns": p.sign, "derive-ns": p.derive, "generate-ns": p.generate,
 		"seal-ns": p.seal, "open-ns": p.open, "aead-ns": p.aead, "batched-ns": p.batch} {
