@@ -48,6 +48,17 @@ func (g *Group) React(ctx context.Context, to nostr.ID, reaction string) (nostr.
 	return g.SendPayload(ctx, wire.KindReaction, reaction, nostr.Tags{{"e", to.String()}})
 }
 
+// Edit replaces the text of a message of this account (kind 1009). Others
+// honour it only for their author's own messages.
+func (g *Group) Edit(ctx context.Context, message nostr.ID, text string) (nostr.ID, error) {
+	return g.SendPayload(ctx, wire.KindEdit, text, nostr.Tags{{"e", message.String()}})
+}
+
+// Delete asks everyone to delete a message of this account (kind 5).
+func (g *Group) Delete(ctx context.Context, message nostr.ID) (nostr.ID, error) {
+	return g.SendPayload(ctx, wire.KindDelete, "", nostr.Tags{{"e", message.String()}})
+}
+
 // SendPayload sends an inner event of any kind. Its tags never leave the
 // encryption.
 func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string, tags nostr.Tags) (nostr.ID, error) {

@@ -63,7 +63,7 @@ func (a *app) command() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an outcome")
 	root.AddCommand(
 		newDemoCommand(a), a.accountCommand(), a.keysCommand(), a.groupsCommand(), a.invitesCommand(),
-		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.messagesCommand(), a.watchCommand(), a.syncCommand(),
+		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.editCommand(), a.deleteCommand(), a.messagesCommand(), a.watchCommand(), a.syncCommand(),
 		a.relayCommand(),
 	)
 	usageErrors(root)

@@ -54,6 +54,18 @@ func (a *app) reactCommand() *cobra.Command {
 	})
 }
 
+func (a *app) editCommand() *cobra.Command {
+	return a.verb("edit GROUP MESSAGE TEXT", "Replace the text of a message of yours", cobra.ExactArgs(3), func(ctx context.Context, s *session, args []string) error {
+		return s.about(ctx, args, func(g *marmot.Group, of nostr.ID) (nostr.ID, error) { return g.Edit(ctx, of, args[2]) })
+	})
+}
+
+func (a *app) deleteCommand() *cobra.Command {
+	return a.verb("delete GROUP MESSAGE", "Ask everyone to delete a message of yours", cobra.ExactArgs(2), func(ctx context.Context, s *session, args []string) error {
+		return s.about(ctx, args, func(g *marmot.Group, of nostr.ID) (nostr.ID, error) { return g.Delete(ctx, of) })
+	})
+}
+
 func (s *session) about(ctx context.Context, args []string, send func(*marmot.Group, nostr.ID) (nostr.ID, error)) error {
 	return s.sending(ctx, args[0], func(g *marmot.Group) (nostr.ID, error) {
 		to, err := s.pickMessage(g, args[1])
@@ -189,7 +201,11 @@ func (a *app) printUpdate(u marmot.Update) {
 		what := l.Text
 		switch {
 		case l.Kind == int(wire.KindReaction):
-			what = fmt.Sprintf("reacts %s to %.8s", oneLine(l.Text), l.ReplyTo)
+			what = fmt.Sprintf("reacts %s to %.8s", oneLine(l.Text), oneLine(l.ReplyTo))
+		case l.Kind == int(wire.KindEdit):
+			what = fmt.Sprintf("edits %.8s: %s", oneLine(l.ReplyTo), l.Text)
+		case l.Kind == int(wire.KindDelete):
+			what = fmt.Sprintf("deletes %.8s", oneLine(l.ReplyTo))
 		case l.ReplyTo != "":
 			what = fmt.Sprintf("(to %.8s) %s", oneLine(l.ReplyTo), l.Text)
 		}

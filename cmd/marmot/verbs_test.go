@@ -94,8 +94,11 @@ func TestVerbs(t *testing.T) {
 	bob.ok("sync")
 	bob.ok("reply", "Burrow", id, "yes?")
 	bob.ok("react", "Burrow", id, "+")
+	alice.ok("edit", "Burrow", id, "second, corrected")
+	alice.ok("delete", "Burrow", id)
 	alice.ok("sync")
-	if out := alice.ok("messages", "Burrow"); !strings.Contains(out, "yes?") || !strings.Contains(out, "reacts +") {
+	if out := alice.ok("messages", "Burrow"); !strings.Contains(out, "yes?") || !strings.Contains(out, "reacts +") ||
+		!strings.Contains(out, "edits "+id[:8]+": second, corrected") || !strings.Contains(out, "deletes "+id[:8]) {
 		t.Errorf("alice reads %s", out)
 	}
 	alice.ok("groups", "promote", "Burrow", bobKey[:12])
