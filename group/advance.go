@@ -21,7 +21,7 @@ func (s *step) advance(tip *node) {
 		s.supersede(n)
 	}
 	path := pathFrom(common, tip)
-	g.tip = tip
+	g.tip, g.index.moved = tip, true
 	for _, n := range path {
 		s.accept(n)
 	}
@@ -167,21 +167,14 @@ func (s *step) deliver() {
 	if g.meta.Pass != nil || g.meta.Cause != "" || g.pending() != nil {
 		return
 	}
-	apps := g.retainedSorted(func(in *retained) bool { return in.Kind == kindApp && in.opened() && g.restless(in) })
-	if len(apps) == 0 {
-		return
+	from := g.index.open
+	if g.index.moved {
+		from, g.index.moved = g.inputs, false
 	}
-	shown := map[nostr.ID]bool{}
-	for _, in := range g.inputs {
-		if in.Shown && g.canonical(in) {
-			shown[in.Inner] = true
-		}
-	}
-	for _, in := range apps {
+	for _, in := range sorted(from, func(in *retained) bool { return in.Kind == kindApp && in.opened() && g.restless(in) }) {
 		switch valid := g.canonical(in); {
-		case valid && (in.Disposition != accepted || !shown[in.Inner]):
-			s.acceptMessage(in, !shown[in.Inner])
-			shown[in.Inner] = true
+		case valid && (in.Disposition != accepted || !g.shown(in.Inner)):
+			s.acceptMessage(in, !g.shown(in.Inner))
 		case !valid && in.Disposition != invalidated:
 			s.invalidate(in)
 		}

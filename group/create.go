@@ -52,7 +52,7 @@ func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
 
 func newGroup(cfg Config) *Group {
 	return &Group{
-		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{},
+		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{}, index: newIndex(),
 		raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
 		keys: map[string]ed25519.PrivateKey{},
 	}
@@ -130,10 +130,10 @@ func (s *step) foundingAdd(cfg CreateConfig) error {
 	id := wire.MessageIDOf(staged.Message)
 	n.id, n.commit.Own = stateID(id), true
 	s.addNode(n, g.tip)
-	g.inputs[id] = &retained{
+	g.note(&retained{
 		ID: id, Kind: kindCommit, Epoch: g.tip.epoch, Seq: g.nextSeq(), Own: true,
 		Disposition: deferred, Judged: true, At: s.now, State: n.id,
-	}
+	})
 	s.advance(n)
 	s.invite(n, &outbound{Welcome: staged.Welcome, Invitees: invitees, Ref: cfg.Ref})
 	return nil

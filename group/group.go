@@ -48,6 +48,7 @@ type Group struct {
 	nodes  map[stateID]*node
 	tip    *node // canonical
 	inputs map[wire.MessageID]*retained
+	index  index
 	raw    map[nostr.ID]*rawEvent
 	out    map[nostr.ID]*outbound
 	asks   map[string]*ask
@@ -107,7 +108,7 @@ func (g *Group) Status() Status {
 			s.Branches++
 		}
 	}
-	for _, in := range g.inputs {
+	for _, in := range g.index.open {
 		if in.Disposition == deferred {
 			s.Deferred++
 		}
@@ -224,17 +225,5 @@ func (g *Group) signer(n *node) (ed25519.PrivateKey, bool) {
 	return key, ok
 }
 
-// retainedSorted returns the retained messages in a stable order: by epoch,
-// then by arrival.
-func (g *Group) retainedSorted(keep func(*retained) bool) []*retained {
-	var out []*retained
-	for _, in := range g.inputs {
-		if keep(in) {
-			out = append(out, in)
-		}
-	}
-	slices.SortFunc(out, func(a, b *retained) int {
-		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Seq, b.Seq))
-	})
-	return out
-}
+// retainedSorted returns the retained messages in a stable order.
+func (g *Group) retainedSorted(keep func(*retained) bool) []*retained { return sorted(g.inputs, keep) }

@@ -99,7 +99,7 @@ func (l *loader) input(name string, value []byte) error {
 	if in.waiting() && len(in.Bytes) == 0 {
 		return fmt.Errorf("message without its bytes")
 	}
-	l.g.inputs[in.ID] = in
+	l.g.note(in)
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (s *step) offer() {
 		return
 	}
 	relevant := false
-	for _, in := range g.inputs {
+	for _, in := range g.index.open {
 		if g.unresolved(in) && !in.Offered {
 			in.Offered, relevant = true, true
 		}
@@ -75,6 +75,9 @@ func (s *step) newWitness() bool {
 // witness notes that a message may count for a branch (convergence.md,
 // "App-payload witnesses"): only if its account is not counted there yet.
 func (s *step) witness(in *retained, n *node) {
+	if !s.g.contested() {
+		return // a rival that comes later opens a pass by itself, which counts all
+	}
 	for _, other := range s.g.inputs {
 		if other != in && other.Kind == kindApp && other.State == n.id && other.Sender == in.Sender {
 			return
@@ -100,7 +103,7 @@ func (g *Group) contested() bool {
 // leaves the canonical branch below its tip, or two extend it.
 func (g *Group) forked() bool {
 	extensions := 0
-	for _, in := range g.inputs {
+	for _, in := range g.index.open {
 		if !g.unresolved(in) {
 			continue
 		}

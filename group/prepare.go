@@ -46,7 +46,7 @@ func (s *step) send(i *intent) {
 		Disposition: deferred, At: s.now, State: n.id, Sender: s.g.cfg.Self, Leaf: uint32(n.state.Self()),
 		Payload: i.Payload, Inner: payload.ID, Ref: i.Ref,
 	}
-	s.g.inputs[in.ID] = in
+	s.g.note(in)
 	s.putInput(in)
 	s.done(i)
 	s.publish(&outbound{Kind: outMessage, Ref: i.Ref, Relays: targets(n.settings.Routing.Relays)}, event)
@@ -197,7 +197,7 @@ func (s *step) commit(i *intent, cfg mls.CommitConfig) {
 		ID: id, Kind: kindCommit, Epoch: parent.epoch, Seq: s.g.nextSeq(), Own: true,
 		Disposition: deferred, Judged: true, At: s.now, State: n.id,
 	}
-	s.g.inputs[id] = own
+	s.g.note(own)
 	s.putInput(own)
 	event, err := s.envelope(parent, staged.Message, nostr.Timestamp(s.now.Unix()), 0)
 	if err != nil {
@@ -298,7 +298,7 @@ func (s *step) proposeLeave(i *intent) {
 		ID: wire.MessageIDOf(message), Kind: kindProposal, Epoch: n.epoch, Seq: g.nextSeq(),
 		Bytes: message, Own: true, Disposition: deferred, At: s.now,
 	}
-	g.inputs[in.ID] = in
+	g.note(in)
 	if err := s.placeProposal(in, m); err != nil {
 		s.fail(err)
 		return

@@ -159,14 +159,14 @@ func (s *step) ingest(b []byte) Outcome {
 		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	in := &retained{ID: id, Kind: kind, Epoch: m.Epoch(), Seq: g.nextSeq(), Bytes: b, Disposition: deferred, At: s.now}
-	g.inputs[id] = in
+	g.note(in)
 	if g.meta.Cause != "" {
 		in.Category = MissingHistory // kept for a repair, applied to nothing
 	} else {
 		err = s.place(in, m)
 	}
 	if in.waiting() && g.held() > maxHeld {
-		delete(g.inputs, id)
+		g.unnote(in)
 		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	s.putInput(in)
@@ -231,7 +231,7 @@ func (s *step) retry() {
 			return
 		}
 		s.retryRaw()
-		for _, in := range s.g.retainedSorted(func(in *retained) bool { return in.waiting() }) {
+		for _, in := range sorted(s.g.index.open, func(in *retained) bool { return in.waiting() }) {
 			m, err := mls.DecodeMessage(in.Bytes)
 			if err != nil {
 				s.fail(err)

@@ -137,10 +137,13 @@ func (s *step) set(r Record) {
 	s.out.Records = append(s.out.Records, r)
 }
 
-func (s *step) putInput(in *retained) { s.put(keyInput+in.ID.String(), marshal(in), true) }
+func (s *step) putInput(in *retained) {
+	s.g.note(in)
+	s.put(keyInput+in.ID.String(), marshal(in), true)
+}
 
 func (s *step) dropInput(in *retained) {
-	delete(s.g.inputs, in.ID)
+	s.g.unnote(in)
 	s.drop(keyInput + in.ID.String())
 }
 

@@ -56,7 +56,7 @@ func (g *Group) rivalsOf(by nostr.PubKey, parent *node) (count int, worst *node)
 // held counts the messages that wait, and the standalone proposals.
 func (g *Group) held() int {
 	count := 0
-	for _, in := range g.inputs {
+	for _, in := range g.index.open {
 		if in.waiting() || (in.Kind == kindProposal && in.Disposition == deferred) {
 			count++
 		}
