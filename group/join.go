@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/marmotgo/marmot/mls"
-	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
 )
 
@@ -20,29 +19,6 @@ type JoinConfig struct {
 	KeyPackage *mls.KeyPackage
 	Keys       *mls.KeyPackageKeys
 	Signer     ed25519.PrivateKey // signature key of the key package's leaf
-}
-
-// Invitation is what a person should see before joining.
-type Invitation struct {
-	GroupID     []byte // MLS group id
-	Inviter     nostr.PubKey
-	Name        string
-	Description string
-	Members     []nostr.PubKey
-	Admins      []nostr.PubKey
-	Relays      []string
-	Epoch       uint64
-}
-
-// Preview opens an invitation without accepting it. It changes nothing, and
-// nothing it names has been contacted.
-func Preview(cfg JoinConfig) (Invitation, error) {
-	n, err := enter(cfg)
-	if err != nil {
-		return Invitation{}, err
-	}
-	defer n.wipe()
-	return n.invitation(cfg.Welcome.Author), nil
 }
 
 // Join accepts an invitation. All checks come first: an error wraps

@@ -59,16 +59,6 @@ func decodeCapabilities(r *wire.Reader) Capabilities {
 	}
 }
 
-func (c *Capabilities) clone() Capabilities {
-	return Capabilities{
-		Versions:    slices.Clone(c.Versions),
-		Suites:      slices.Clone(c.Suites),
-		Extensions:  slices.Clone(c.Extensions),
-		Proposals:   slices.Clone(c.Proposals),
-		Credentials: slices.Clone(c.Credentials),
-	}
-}
-
 func (c *Capabilities) supportsExtension(t ExtensionType) bool {
 	return t.isDefault() || slices.Contains(c.Extensions, t)
 }

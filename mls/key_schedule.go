@@ -82,14 +82,6 @@ func (s *cipherSuite) deriveEpoch(epochSecret secret) (*epochSecrets, treeRoots)
 	}
 }
 
-// schedule derives an epoch from the joiner secret, which it erases unless a
-// Welcome still needs it.
-func (s *cipherSuite) schedule(joiner, psk secret, context []byte) (*epochSecrets, treeRoots) {
-	member := s.memberSecret(joiner, psk)
-	defer member.erase()
-	return s.deriveEpoch(s.epochSecret(member, context))
-}
-
 // export is MLS-Exporter (Section 8.5).
 func (s *cipherSuite) export(exporter secret, label string, context []byte, length int) []byte {
 	derived := s.deriveSecret(exporter, label)

@@ -14,9 +14,6 @@ import (
 // as a name, in characters.
 const minPrefix = 4
 
-// short is how a person is shown: enough of the npub to tell people apart.
-func short(key nostr.PubKey) string { return key.Npub()[:14] }
-
 // pickPerson finds a person by npub, hex, or the beginning of the npub of one
 // of the known ones.
 func pickPerson(name string, known []nostr.PubKey) (nostr.PubKey, error) {

@@ -61,9 +61,8 @@ func authAs(k nostr.SecretKey, purposes *[]Purpose) func(context.Context, Purpos
 
 // log collects the deliveries of a subscription as words.
 type log struct {
-	t     *testing.T
-	ch    chan string
-	words []string
+	t  *testing.T
+	ch chan string
 }
 
 func newLog(t *testing.T) *log { return &log{t: t, ch: make(chan string, 1000)} }
