@@ -14,20 +14,30 @@ import (
 // branches").
 func (s *step) placeCommit(in *retained, m *mls.Message) error {
 	for _, parent := range s.g.statesAt(in.Epoch) {
-		v, err := parent.state.Verify(m)
-		switch {
-		case errors.Is(err, mls.ErrSignature):
+		v, err := parent.authenticate(m)
+		if err != nil {
 			return s.reject(in, InvalidSignature, err)
-		case err != nil:
-			continue // also a sender whom this state does not have: it may be a rival
 		}
-		commit, ok := v.(*mls.VerifiedCommit)
-		if !ok {
-			return s.reject(in, InvalidEncoding, errors.New("group: not a commit"))
+		if commit, ok := v.(*mls.VerifiedCommit); ok {
+			return s.extend(in, parent, commit)
 		}
-		return s.extend(in, parent, commit)
 	}
 	return nil
+}
+
+// authenticate tries a handshake on one state. It returns nothing when the
+// message is not this state's, which says nothing about the message: a rival
+// state may lack its sender. A bad signature behind a good membership tag is
+// an error and final.
+func (n *node) authenticate(m *mls.Message) (mls.Verified, error) {
+	v, err := n.state.Verify(m)
+	switch {
+	case errors.Is(err, mls.ErrSignature):
+		return nil, err
+	case err != nil:
+		return nil, nil
+	}
+	return v, nil
 }
 
 // extend adds the state that a commit leads to, if it is a valid edge.
@@ -90,16 +100,13 @@ func (s *step) addNode(n, parent *node) {
 // that refer to it.
 func (s *step) placeProposal(in *retained, m *mls.Message) error {
 	for _, n := range s.g.statesAt(in.Epoch) {
-		v, err := n.state.Verify(m)
-		switch {
-		case errors.Is(err, mls.ErrSignature):
+		v, err := n.authenticate(m)
+		if err != nil {
 			return s.reject(in, InvalidSignature, err)
-		case err != nil:
-			continue // see placeCommit
 		}
 		p, ok := v.(*mls.VerifiedProposal)
 		if !ok {
-			return s.reject(in, InvalidEncoding, errors.New("group: not a proposal"))
+			continue
 		}
 		if err := n.mayPropose(p); err != nil {
 			return s.reject(in, categoryOf(err), err)
