@@ -229,20 +229,14 @@ func (s *step) invalidate(in *retained) {
 
 // resend queues own messages again whose branch lost, under the same inner id.
 func (s *step) resend() {
-	valid := map[nostr.ID]bool{} // another copy stands, or waits to be sent
-	for _, in := range s.g.inputs {
-		if in.Kind == kindApp && in.Disposition == accepted {
-			valid[in.Inner] = true
-		}
-	}
+	again := map[nostr.ID]bool{}
 	for _, in := range s.g.retainedSorted(func(in *retained) bool {
 		return in.Kind == kindApp && in.Own && !in.Repeat && in.Disposition == invalidated
 	}) {
-		if valid[in.Inner] {
+		if again[in.Inner] || s.g.stands(in.Inner) {
 			continue
 		}
-		valid[in.Inner] = true
-		in.Repeat = true
+		again[in.Inner], in.Repeat = true, true
 		s.putInput(in)
 		s.push(&intent{Kind: intentSend, Ref: in.Ref, Payload: in.Payload, NotBefore: s.now})
 	}
@@ -281,8 +275,8 @@ func (s *step) concluded(in *retained) {
 	if in.Kind != kindApp || !in.Own || in.Disposition != accepted {
 		return
 	}
-	for _, other := range s.g.inputs {
-		if other.Own && other.Inner == in.Inner && !other.Repeat {
+	for _, other := range s.g.index.copies[in.Inner] {
+		if other.Own && !other.Repeat {
 			other.Repeat = true
 			s.putInput(other)
 		}

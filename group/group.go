@@ -172,10 +172,17 @@ func (g *Group) expired(epoch uint64) bool { return epoch < g.anchor() }
 
 // states returns every usable state, the canonical tip first, then by
 // falling epoch and by id.
-func (g *Group) states() []*node {
-	out := make([]*node, 0, len(g.nodes))
+func (g *Group) states() []*node { return g.statesWhere(func(*node) bool { return true }) }
+
+// statesAt returns the usable states of one epoch.
+func (g *Group) statesAt(epoch uint64) []*node {
+	return g.statesWhere(func(n *node) bool { return n.epoch == epoch })
+}
+
+func (g *Group) statesWhere(keep func(*node) bool) []*node {
+	var out []*node
 	for _, n := range g.nodes {
-		if n.usable() {
+		if n.usable() && keep(n) {
 			out = append(out, n)
 		}
 	}
@@ -189,11 +196,6 @@ func (g *Group) states() []*node {
 		return cmp.Or(cmp.Compare(b.epoch, a.epoch), slices.Compare(a.id[:], b.id[:]))
 	})
 	return out
-}
-
-// statesAt returns the usable states of one epoch.
-func (g *Group) statesAt(epoch uint64) []*node {
-	return slices.DeleteFunc(g.states(), func(n *node) bool { return n.epoch != epoch })
 }
 
 // Addresses returns where the group's events are found: the current address

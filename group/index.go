@@ -49,6 +49,11 @@ func (g *Group) shown(inner nostr.ID) bool {
 	return slices.ContainsFunc(g.index.copies[inner], func(c *retained) bool { return c.Shown && g.canonical(c) })
 }
 
+// stands reports whether a copy of a payload is valid.
+func (g *Group) stands(inner nostr.ID) bool {
+	return slices.ContainsFunc(g.index.copies[inner], func(c *retained) bool { return c.Disposition == accepted })
+}
+
 // sorted returns messages in a stable order: by epoch, then by arrival.
 func sorted(from map[wire.MessageID]*retained, keep func(*retained) bool) []*retained {
 	var out []*retained
