@@ -75,7 +75,7 @@ func (s *step) newWitness() bool {
 // witness notes that a message may count for a branch (convergence.md,
 // "App-payload witnesses"): only if its account is not counted there yet.
 func (s *step) witness(in *retained, n *node) {
-	if !s.g.contested() {
+	if !s.g.decides(n) {
 		return // a rival that comes later opens a pass by itself, which counts all
 	}
 	for _, other := range s.g.inputs {
@@ -87,12 +87,23 @@ func (s *step) witness(in *retained, n *node) {
 }
 
 // contested reports whether an eligible branch competes with the canonical one.
-func (g *Group) contested() bool {
+func (g *Group) contested() bool { return g.anyRival(func(*node) bool { return true }) }
+
+// decides reports whether a message in state n can change which branch wins.
+// One that counts for the canonical branch alone cannot: its readers need not
+// wait for a pass.
+func (g *Group) decides(n *node) bool {
+	return g.anyRival(func(fork *node) bool { return !n.leadsTo(g.tip) || n.epoch <= fork.epoch })
+}
+
+// anyRival reports whether an eligible branch competes with the canonical one
+// and leaves it at a state that fits.
+func (g *Group) anyRival(fits func(fork *node) bool) bool {
 	for _, n := range g.nodes {
 		if !n.ends() || n.private() || n.leadsTo(g.tip) || (!n.usable() && !n.removed) {
 			continue
 		}
-		if f := n.fork(g.tip); f != nil && !g.expired(f.epoch) {
+		if f := n.fork(g.tip); f != nil && !g.expired(f.epoch) && fits(f) {
 			return true
 		}
 	}
