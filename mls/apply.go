@@ -28,11 +28,14 @@ type ApplyInput struct {
 // Errors: [*RemovedError] if c, which is then otherwise verified as far as a
 // removed member can, removes this member; [ErrOwnMessage] for an own commit,
 // whose next epoch is [Staged].Next; [ErrUnknownProposal], [ErrMissingPSK],
-// [ErrErased]; the ErrInvalid errors, [ErrConfirmation] and
+// [ErrErased], [ErrReInitialized]; the ErrInvalid errors, [ErrConfirmation] and
 // [ErrUnsupportedProposal] are final.
 func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
 	if !bytes.Equal(c.state, g.tag) {
 		return nil, fmt.Errorf("%w: commit was verified by another state", ErrWrongEpoch)
+	}
+	if err := g.goesOn(); err != nil {
+		return nil, err
 	}
 	sender := c.content.sender
 	if sender == (Sender{Type: SenderMember, Leaf: g.self}) {
@@ -89,6 +92,7 @@ type transition struct {
 	added        []LeafIndex
 	sender       LeafIndex
 	context      GroupContext
+	reInit       *ReInit
 	keys         *pathKeys
 	initSecret   secret // a copy of its own
 	commitSecret secret
@@ -141,7 +145,7 @@ func (g *Group) applyPlan(plan *commitPlan) (*transition, error) {
 	context.Epoch++
 	context.Extensions = plan.extensions
 	context.TreeHash = tree.treeHash()
-	return &transition{base: tree, tree: tree, added: added, context: context}, nil
+	return &transition{base: tree, tree: tree, added: added, context: context, reInit: plan.reInit}, nil
 }
 
 // mergePath applies the public part of a path.
@@ -261,7 +265,7 @@ func (g *Group) start(step *transition, content *authenticatedContent) *started 
 // child returns the group of a started epoch.
 func (g *Group) child(step *transition, e *started) *Group {
 	next := &Group{
-		suite: g.suite, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys,
+		suite: g.suite, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys, reInit: step.reInit,
 		context: e.context, contextBytes: e.contextBytes, tag: e.tag,
 		interim: g.suite.interimHash(e.context.ConfirmedTranscriptHash, e.tag), secrets: e.secrets,
 	}

@@ -42,6 +42,7 @@ type Staged struct {
 // Commit prepares the next epoch (RFC 9420, Section 12.4.1); g is as it was,
 // except that a private commit uses up a generation of the handshake ratchet.
 // The signer is that of the current leaf also when the commit replaces it.
+// After a ReInit there is only [Group.Reinitialize].
 func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err error) {
 	if err := g.checkSigner(signer); err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type Group struct {
 	tag          []byte // confirmation tag
 	self         LeafIndex
 	tree         *ratchetTree
+	founding     ResumptionUsage // in epoch 0 of a continuation: the usage of its first commit's PSK
+	reInit       *ReInit         // of the commit that ended the group; no epoch follows
 
 	keys       *pathKeys     // nil once erased
 	secrets    *epochSecrets // never nil; its parts may be
@@ -68,6 +70,22 @@ func (g *Group) Leaf(i LeafIndex) (*LeafNode, bool) { return g.tree.leaf(i) }
 // Leaves yields the members in ascending order.
 func (g *Group) Leaves() iter.Seq2[LeafIndex, *LeafNode] { return g.tree.leaves() }
 
+// ReInit returns the proposal that ended the group; false if it goes on.
+func (g *Group) ReInit() (ReInit, bool) {
+	if g.reInit == nil {
+		return ReInit{}, false
+	}
+	return *g.reInit.clone(), true
+}
+
+// goesOn refuses what would send in a group that was reinitialized.
+func (g *Group) goesOn() error {
+	if g.reInit != nil {
+		return ErrReInitialized
+	}
+	return nil
+}
+
 // ConfirmationTag returns a copy of the epoch's confirmation tag, Nh bytes. It
 // names the epoch: rival epochs of the same number have different ones.
 func (g *Group) ConfirmationTag() []byte { return bytes.Clone(g.tag) }
@@ -81,8 +99,12 @@ func (g *Group) selfLeaf() *LeafNode {
 }
 
 // checkSigner refuses a signer that is not the one of this member's leaf: what
-// it signs would be refused by everyone.
+// it signs would be refused by everyone. In a group that was reinitialized
+// nobody signs any more (Section 12.4.2).
 func (g *Group) checkSigner(signer crypto.Signer) error {
+	if err := g.goesOn(); err != nil {
+		return err
+	}
 	pub, err := g.suite.signaturePublicKey(signer)
 	if err != nil {
 		return err

@@ -328,16 +328,6 @@ func TestGroupContextExtensions(t *testing.T) {
 	}
 }
 
-func TestReInit(t *testing.T) {
-	members := newTesters(t, testSuite, 2)
-	p := ReInit{GroupID: []byte("next"), Version: 1, Suite: P256_AES128GCM_SHA256_P256}
-	advance(t, members, 0, CommitConfig{Proposals: []Proposal{p}})
-	_, err := members[0].group.Commit(members[0].signer, CommitConfig{Proposals: []Proposal{p, AppEphemeral{}}})
-	if !errors.Is(err, ErrInvalidProposals) {
-		t.Fatalf("ReInit beside another proposal: %v", err)
-	}
-}
-
 func TestOutOfBandTree(t *testing.T) {
 	alice := newTester(t, testSuite, "alice").create(nil)
 	bob := newTester(t, testSuite, "bob")

@@ -18,6 +18,11 @@ type JoinConfig struct {
 	Parallel Parallel
 	Limits   Limits
 	Signer   crypto.Signer // the leaf's key; not needed to join, but checked if given
+
+	// Continues is the group of which the new one is a branch or, in its last
+	// epoch, the reinitialization. Its resumption PSK need not be among PSKs.
+	Continues *Group
+	Identify  Identify // compares the members of both
 }
 
 // Joined is a group that was joined and the GroupInfo, verified, that came
@@ -31,7 +36,8 @@ type Joined struct {
 // caller's. Lifetimes of the other leaves are not checked: they are those of
 // the time they were added. Errors: [ErrNotForUs], [ErrMissingPSK],
 // [ErrMissingTree], [ErrAuthentication], [ErrConfirmation],
-// [ErrInvalidTree], [ErrInvalidLeaf], [ErrInvalidGroupInfo].
+// [ErrInvalidTree], [ErrInvalidLeaf], [ErrInvalidGroupInfo],
+// [ErrInvalidContinuation].
 func Join(w *Welcome, kp *KeyPackage, keys *KeyPackageKeys, cfg JoinConfig) (*Joined, error) {
 	j := &joiner{kp: kp, keys: keys, cfg: cfg}
 	defer j.erase()
@@ -45,6 +51,9 @@ func Join(w *Welcome, kp *KeyPackage, keys *KeyPackageKeys, cfg JoinConfig) (*Jo
 		return nil, err
 	}
 	if err := j.checkTree(); err != nil {
+		return nil, err
+	}
+	if err := j.checkContinuation(); err != nil {
 		return nil, err
 	}
 	g, err := j.group()
@@ -101,7 +110,7 @@ func (j *joiner) openWelcome(w *Welcome) error {
 	if err := j.checkPSKs(); err != nil {
 		return err
 	}
-	psks, err := lookupPSKs(j.secrets.psks, j.cfg.PSKs)
+	psks, err := j.lookupPSKs()
 	if err != nil {
 		return err
 	}
@@ -143,7 +152,7 @@ func (j *joiner) checkPSKs() error {
 		if len(id.Nonce) != j.s.nh {
 			return fmt.Errorf("%w: PSK nonce of %d bytes", ErrMalformed, len(id.Nonce))
 		}
-		if id.Type == PSKResumption && id.Usage != ResumptionApplication {
+		if id.continues() {
 			continuations++
 		}
 		for _, earlier := range j.secrets.psks[:i] {
@@ -177,11 +186,6 @@ func (j *joiner) openInfo(w *Welcome) error {
 	c := &j.info.Context
 	if c.Suite != j.s.id {
 		return fmt.Errorf("%w: suite 0x%04x", ErrInvalidGroupInfo, uint16(c.Suite))
-	}
-	for _, id := range j.secrets.psks {
-		if id.Type == PSKResumption && id.Usage != ResumptionApplication && c.Epoch != 1 {
-			return fmt.Errorf("%w: continued group at epoch %d", ErrInvalidGroupInfo, c.Epoch)
-		}
 	}
 	return nil
 }

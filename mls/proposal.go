@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -35,6 +36,11 @@ type ReInit struct {
 	Version    uint16
 	Suite      Suite
 	Extensions Extensions
+}
+
+func (p ReInit) clone() *ReInit {
+	p.GroupID, p.Extensions = bytes.Clone(p.GroupID), p.Extensions.Clone()
+	return &p
 }
 
 // ExternalInit is part of an external commit (Section 12.1.6).
@@ -174,7 +180,7 @@ func decodeProposal(r *wire.Reader) Proposal {
 	case ProposalPSK:
 		return PreSharedKey{ID: decodePSKID(r)}
 	case ProposalReInit:
-		return ReInit{GroupID: r.Opaque(), Version: r.Uint16(), Suite: Suite(r.Uint16()), Extensions: decodeExtensions(r)}
+		return readReInit(r)
 	case ProposalExternalInit:
 		return ExternalInit{KEMOutput: r.Opaque()}
 	case ProposalGroupContextExtensions:
@@ -189,6 +195,10 @@ func decodeProposal(r *wire.Reader) Proposal {
 		r.Fail(fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t)))
 		return nil
 	}
+}
+
+func readReInit(r *wire.Reader) ReInit {
+	return ReInit{GroupID: r.Opaque(), Version: r.Uint16(), Suite: Suite(r.Uint16()), Extensions: decodeExtensions(r)}
 }
 
 func decodeAppDataUpdate(r *wire.Reader) Proposal {

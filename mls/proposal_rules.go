@@ -18,6 +18,7 @@ type commitPlan struct {
 	externalInit []byte
 	extensions   Extensions // of the next GroupContext
 	newContext   bool       // by GroupContextExtensions
+	reInit       *ReInit
 	pathRequired bool
 }
 
@@ -30,7 +31,6 @@ type planner struct {
 	plan      commitPlan
 	touched   map[LeafIndex]ProposalType // Update, Remove, SelfRemove
 	appData   []AppDataUpdate
-	reInit    bool
 	used      []ProposalType // beyond the defaults
 }
 
@@ -79,10 +79,10 @@ func (p *planner) add(from ProposalFrom) error {
 	case PreSharedKey:
 		return p.psk(proposal.ID)
 	case ReInit:
-		p.reInit = true
 		if proposal.Version < version10 {
 			return invalid("ReInit to version %d", proposal.Version)
 		}
+		p.plan.reInit = proposal.clone()
 	case ExternalInit:
 		return p.external(proposal)
 	case GroupContextExtensions:
@@ -182,7 +182,7 @@ func (p *planner) psk(id PSKID) error {
 	if len(id.Nonce) != p.g.suite.nh {
 		return invalid("PSK nonce of %d bytes", len(id.Nonce))
 	}
-	if id.Type == PSKResumption && id.Usage != ResumptionApplication {
+	if id.continues() && id.Usage != p.g.founding {
 		return invalid("resumption PSK with usage %d", id.Usage)
 	}
 	if slices.ContainsFunc(p.plan.psks, id.equal) {
@@ -219,7 +219,7 @@ func (p *planner) context(c GroupContextExtensions) error {
 
 // checkList checks what depends on the whole list.
 func (p *planner) checkList(list []ProposalFrom) error {
-	if p.reInit && len(list) > 1 {
+	if p.plan.reInit != nil && len(list) > 1 {
 		return invalid("ReInit beside other proposals")
 	}
 	if p.committer.Type == SenderNewMemberCommit {

@@ -60,6 +60,11 @@ func (id PSKID) append(b []byte) []byte {
 	return wire.AppendOpaque(id.appendName(b), id.Nonce)
 }
 
+// continues reports whether the PSK ties a new group to an old one.
+func (id PSKID) continues() bool {
+	return id.Type == PSKResumption && id.Usage != ResumptionApplication
+}
+
 func (id PSKID) equal(o PSKID) bool { return bytes.Equal(id.append(nil), o.append(nil)) }
 
 func decodePSKID(r *wire.Reader) PSKID {

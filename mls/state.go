@@ -21,6 +21,29 @@ const (
 	recordRatchets uint16 = 'R'<<8 | 1
 )
 
+// recordEnded is added to the kind of a state or delta of a group that was
+// reinitialized; such a record has the ReInit after the tag.
+const recordEnded uint16 = 0x80
+
+func (g *Group) appendPublic(b []byte, kind uint16) []byte {
+	if g.reInit == nil {
+		return appendRecord(b, kind, g.tag)
+	}
+	return g.reInit.appendBody(appendRecord(b, kind|recordEnded, g.tag))
+}
+
+// readPublic reads what appendPublic wrote.
+func (g *Group) readPublic(r *wire.Reader, kind uint16) {
+	k := r.Uint16()
+	if r.Err() == nil && k&^recordEnded != kind {
+		r.Fail(fmt.Errorf("%w: record of kind 0x%04x", ErrMalformed, k))
+	}
+	g.tag = bytes.Clone(r.Opaque())
+	if k&recordEnded != 0 {
+		g.reInit = readReInit(r).clone()
+	}
+}
+
 func appendRecord(b []byte, kind uint16, tag []byte) []byte {
 	return wire.AppendOpaque(binary.BigEndian.AppendUint16(b, kind), tag)
 }
@@ -36,7 +59,7 @@ func readRecord(r *wire.Reader, kind uint16) []byte {
 // AppendState appends the whole public part to b: tree, context, confirmation
 // tag, own index.
 func (g *Group) AppendState(b []byte) []byte {
-	b = appendRecord(b, recordState, g.tag)
+	b = g.appendPublic(b, recordState)
 	b = binary.BigEndian.AppendUint32(b, g.limits.TreeLeaves)
 	b = binary.BigEndian.AppendUint32(b, g.limits.Ahead)
 	b = binary.BigEndian.AppendUint32(b, g.limits.Skipped)
@@ -52,7 +75,7 @@ func (g *Group) AppendDelta(b []byte, parent *Group) ([]byte, error) {
 	if c.Epoch != p.Epoch+1 || !bytes.Equal(c.GroupID, p.GroupID) || g.self != parent.self {
 		return nil, fmt.Errorf("%w: not a parent of this epoch", ErrInvalidConfig)
 	}
-	b = appendRecord(b, recordDelta, g.tag)
+	b = g.appendPublic(b, recordDelta)
 	b = wire.AppendOpaque(b, parent.tag)
 	b = wire.AppendOpaque(b, c.TreeHash)
 	b = wire.AppendOpaque(b, c.ConfirmedTranscriptHash)
@@ -83,7 +106,8 @@ func (g *Group) AppendSecrets(b []byte) []byte {
 // not agree with itself gives [ErrSavedState].
 func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 	r := wire.NewReader(bytes.Clone(state))
-	g := &Group{tag: readRecord(r, recordState)}
+	g := &Group{}
+	g.readPublic(r, recordState)
 	g.limits = Limits{TreeLeaves: r.Uint32(), Ahead: r.Uint32(), Skipped: r.Uint32()}
 	if g.limits != g.limits.withDefaults() {
 		r.Fail(fmt.Errorf("%w: limits", ErrMalformed))
@@ -101,7 +125,6 @@ func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 		return nil, err
 	}
 	g.context = *g.context.clone() // the tree copied what it keeps; let the record go
-	g.tag = bytes.Clone(g.tag)
 	return g, g.restore(secrets, ratchets)
 }
 
@@ -109,7 +132,8 @@ func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 // the public part suffices. See [DecodeState] for the rest.
 func (g *Group) DecodeDelta(delta, secrets, ratchets []byte) (*Group, error) {
 	r := wire.NewReader(bytes.Clone(delta))
-	next := &Group{suite: g.suite, limits: g.limits, self: g.self, tag: readRecord(r, recordDelta)}
+	next := &Group{suite: g.suite, limits: g.limits, self: g.self}
+	next.readPublic(r, recordDelta)
 	parent := r.Opaque()
 	next.context = g.context
 	next.context.Epoch++
@@ -131,7 +155,6 @@ func (g *Group) DecodeDelta(delta, secrets, ratchets []byte) (*Group, error) {
 	if err := r.Finish(); err != nil {
 		return nil, err
 	}
-	next.tag = bytes.Clone(next.tag)
 	next.context = *next.context.clone()
 	return next, next.restore(secrets, ratchets)
 }
