@@ -21,10 +21,14 @@ func (s *step) advance(tip *node) {
 		s.supersede(n)
 	}
 	path := pathFrom(common, tip)
+	if tip.commit.Disbands {
+		s.fulfilDisband(tip)
+	}
 	g.tip, g.index.moved = tip, true
 	for _, n := range path {
 		s.accept(n)
 	}
+	s.noteRenewal(old, tip)
 	if old != common {
 		id := fmt.Sprintf("recovered/%s/%s#%d", old.id, tip.id, s.g.turn(tip))
 		s.effect(Effect{ID: id, Kind: EffectRecovered, Epoch: tip.epoch})
@@ -360,6 +364,9 @@ func (s *step) pruneKeys() {
 func (s *step) end(tip *node) {
 	g := s.g
 	g.meta.Removed, g.meta.Disbanded = tip.removed, tip.commit.Disbands
+	if g.meta.Disband != nil {
+		s.abandonDisband(ErrRemoved)
+	}
 	g.meta.Leaving, g.meta.Pass = false, nil
 	g.meta.Last = newLastSeen(tip)
 	for _, n := range g.sortedNodes() {
@@ -372,8 +379,10 @@ func (s *step) end(tip *node) {
 	for id := range g.raw {
 		s.dropRaw(id)
 	}
-	for id := range g.out {
-		s.dropOut(id)
+	for id, o := range g.out {
+		if o.Commit != tip.id { // the end of the group is still brought to every relay
+			s.dropOut(id)
+		}
 	}
 	for id := range g.asks {
 		s.dropAsk(id)

@@ -103,6 +103,7 @@ func (s *step) start(n *node) {
 	n.epoch, n.full = n.state.Epoch(), true
 	s.g.nodes[n.id] = n
 	s.g.tip = n
+	s.g.meta.Renewed = s.now
 	s.rewriteNode(n)
 }
 

@@ -38,7 +38,10 @@ type Config struct {
 	// JoinUpdateDelay is the earliest time after joining at which the leaf is
 	// renewed; 0 means half a second. A jitter of up to as much is added.
 	JoinUpdateDelay time.Duration
-	Parallel        mls.Parallel // may be nil
+	// UpdateInterval is how long this member's leaf keeps its keys at most; 0
+	// means 30 days. A leaf whose lifetime ends is renewed well before.
+	UpdateInterval time.Duration
+	Parallel       mls.Parallel // may be nil
 }
 
 // Group is one account's copy of one group. It is not safe for concurrent use.
@@ -65,6 +68,7 @@ type meta struct {
 	Tip       stateID   `json:"tip"`
 	Pass      *pass     `json:"pass,omitempty"`
 	Leaving   bool      `json:"leaving,omitempty"`
+	Disband   *disband  `json:"disband,omitempty"` // a request to end the group that is not resolved
 	Removed   bool      `json:"removed,omitempty"`
 	Disbanded bool      `json:"disbanded,omitempty"`
 	Cause     string    `json:"cause,omitempty"` // why it is Unrecoverable
@@ -72,6 +76,7 @@ type meta struct {
 	LeaveFor  stateID   `json:"leave_for,omitzero"`  // the state the last SelfRemove was made for
 	Last      *lastSeen `json:"last,omitempty"`      // of a copy that has ended
 	Witnessed bool      `json:"witnessed,omitempty"` // a message was opened that may count for a branch
+	Renewed   time.Time `json:"renewed,omitzero"`    // when this member's canonical leaf got its keys
 }
 
 const recordVersion = 1
@@ -89,7 +94,7 @@ func (g *Group) Epoch() uint64 { return g.tip.epoch }
 func (g *Group) Status() Status {
 	s := Status{
 		Lifecycle: g.lifecycle(), Convergence: g.convergence(), Epoch: g.tip.epoch,
-		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Cause: g.meta.Cause,
+		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Disbanding: g.meta.Disband != nil, Cause: g.meta.Cause,
 		Outstanding: len(g.out) + len(g.asks), Queued: len(g.queue), Deferred: len(g.raw),
 	}
 	if set := g.tip.settings; set != nil {

@@ -21,6 +21,10 @@ const (
 	intentRemove     intentKind = "remove"
 	intentProfile    intentKind = "profile"
 	intentAdmins     intentKind = "admins"
+	intentRouting    intentKind = "routing"
+	intentRetention  intentKind = "retention"
+	intentLifecycle  intentKind = "lifecycle" // require the component that can end the group
+	intentDisband    intentKind = "disband"
 	intentUpdate     intentKind = "update"
 	intentLeave      intentKind = "leave"
 	intentDepartures intentKind = "departures" // commit the SelfRemoves of others
@@ -39,6 +43,9 @@ type intent struct {
 	Accounts  []nostr.PubKey  `json:"accounts,omitempty"` // to remove, or to grant
 	Revoke    []nostr.PubKey  `json:"revoke,omitempty"`
 	Profile   *wire.Profile   `json:"profile,omitempty"`
+	Relays    []string        `json:"relays,omitempty"`
+	NewID     bool            `json:"new_id,omitempty"`
+	Retention wire.Retention  `json:"retention,omitempty"`
 	Seed      []byte          `json:"seed,omitempty"`  // new signature key of an update
 	Proof     []byte          `json:"proof,omitempty"` // the account's proof for it
 	For       stateID         `json:"for,omitzero"`    // the commit that lost and had this purpose
@@ -92,6 +99,8 @@ func (g *Group) admissible(in Input) error {
 		return ErrEnded
 	case g.meta.Leaving:
 		return ErrLeaving
+	case g.meta.Disband != nil:
+		return ErrDisbanding
 	case len(g.queue) >= maxIntents:
 		return ErrQueueFull
 	}
@@ -134,6 +143,13 @@ func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
 		}
 	case SetProfile:
 		return in.Profile.Check()
+	case SetRouting:
+		_, err := n.routingAfter(in.Relays, in.NewID)
+		return err
+	case SetRetention:
+		if in.Retention == n.settings.Retention {
+			return ErrUnchanged
+		}
 	case SetAdmins:
 		for _, a := range in.Grant {
 			if !members.Contains(a) {
@@ -188,6 +204,13 @@ func (s *step) enqueue(in Input) {
 		i.Kind, i.Ref, i.Profile = intentProfile, in.Ref, &in.Profile
 	case SetAdmins:
 		i.Kind, i.Ref, i.Accounts, i.Revoke = intentAdmins, in.Ref, in.Grant, in.Revoke
+	case SetRouting:
+		i.Kind, i.Ref, i.Relays, i.NewID = intentRouting, in.Ref, in.Relays, in.NewID
+	case SetRetention:
+		i.Kind, i.Ref, i.Retention = intentRetention, in.Ref, in.Retention
+	case Disband:
+		s.g.meta.Disband = &disband{Ref: in.Ref}
+		return // pursued by pursueDisband, now and whenever it lost
 	case SelfUpdate:
 		i.Kind, i.Ref = intentUpdate, in.Ref
 	case Leave:
@@ -205,6 +228,10 @@ func (g *Group) asked() bool { return g.meta.Leaving && g.meta.LeaveFor != state
 func (s *step) push(i *intent) {
 	if s.g.asked() && i.Kind != intentLeave {
 		s.refuse(i, ErrLeaving) // nothing else may follow a SelfRemove
+		return
+	}
+	if s.g.meta.Disband != nil && i.Kind != intentDisband && i.Kind != intentLifecycle {
+		s.refuse(i, ErrDisbanding)
 		return
 	}
 	i.Seq = s.g.nextSeq()
@@ -257,7 +284,7 @@ func (s *step) prepareFirst(eligible func(*intent) bool) {
 // state holds, after a jitter that spreads the members (member-departure.md).
 func (s *step) scheduleDepartures() {
 	g := s.g
-	if g.ended() || g.meta.Leaving || g.tip.proposals == nil || g.pending() != nil {
+	if g.ended() || g.meta.Leaving || g.meta.Disband != nil || g.tip.proposals == nil || g.pending() != nil {
 		return
 	}
 	if slices.ContainsFunc(g.queue, func(i *intent) bool { return i.Kind == intentDepartures }) {

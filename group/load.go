@@ -32,6 +32,9 @@ func Load(now time.Time, cfg Config, records []Record) (*Group, Output, error) {
 		return nil, Output{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	s := g.begin(now)
+	if g.meta.Renewed.IsZero() {
+		g.meta.Renewed = now // records from before renewals were planned
+	}
 	s.changed = true // proposals and waiting input find their states again
 	s.counted = true // but no keys changed
 	s.resume()

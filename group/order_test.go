@@ -15,7 +15,7 @@ import (
 func (c *client) fork() *client {
 	w := &world{t: c.w.t, now: c.w.now, clients: map[string]*client{}}
 	d := &client{
-		w: w, name: c.name, secret: c.secret, cfg: c.cfg, disk: maps.Clone(c.disk), ids: maps.Clone(c.ids),
+		w: w, name: c.name, secret: c.secret, cfg: c.cfg, disk: maps.Clone(c.disk), ids: maps.Clone(c.ids), handed: map[nostr.ID]outbound{},
 		effects: slices.Clone(c.effects),
 	}
 	w.clients[c.name] = d

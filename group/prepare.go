@@ -3,7 +3,6 @@ package group
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -96,11 +95,21 @@ func (g *Group) commitConfig(i *intent) (mls.CommitConfig, error) {
 	case intentRemove:
 		return tip.removal(i.Accounts)
 	case intentProfile:
-		return mls.CommitConfig{Proposals: []mls.Proposal{mls.AppDataUpdate{
-			Component: wire.ComponentProfile, Data: i.Profile.Append(nil),
-		}}}, nil
+		return componentUpdate(wire.ComponentProfile, i.Profile.Append(nil)), nil
 	case intentAdmins:
 		return tip.adminChange(i.Accounts, i.Revoke)
+	case intentRouting:
+		r, err := tip.routingAfter(i.Relays, i.NewID)
+		return componentUpdate(wire.ComponentRouting, r.Append(nil)), err
+	case intentRetention:
+		if i.Retention == tip.settings.Retention {
+			return mls.CommitConfig{}, ErrUnchanged
+		}
+		return componentUpdate(wire.ComponentRetention, i.Retention.Append(nil)), nil
+	case intentLifecycle:
+		return tip.lifecycleEnablement(), nil
+	case intentDisband:
+		return tip.disbandment(g.cfg.Self), nil
 	case intentUpdate:
 		ext := wire.LeafExtensions(wire.IdentityProof(i.Proof))
 		caps := wire.LeafCapabilities()
@@ -164,9 +173,29 @@ func (n *node) adminChange(grant, revoke []nostr.PubKey) (mls.CommitConfig, erro
 	case len(after) == 0:
 		return mls.CommitConfig{}, ErrLastAdmin
 	case slices.Equal(after, n.settings.Admins):
-		return mls.CommitConfig{}, errors.New("group: nothing to change: the admins are so already")
+		return mls.CommitConfig{}, ErrUnchanged
 	}
-	return mls.CommitConfig{Proposals: []mls.Proposal{mls.AppDataUpdate{Component: wire.ComponentAdmins, Data: after.Append(nil)}}}, nil
+	return componentUpdate(wire.ComponentAdmins, after.Append(nil)), nil
+}
+
+// componentUpdate is a commit that replaces one component.
+func componentUpdate(id mls.ComponentID, data []byte) mls.CommitConfig {
+	return mls.CommitConfig{Proposals: []mls.Proposal{mls.AppDataUpdate{Component: id, Data: data}}}
+}
+
+// routingAfter returns the routing with other relays or a fresh random id.
+func (n *node) routingAfter(relays []string, newID bool) (wire.Routing, error) {
+	was := n.settings.Routing
+	if relays == nil {
+		relays = was.Relays
+	}
+	r := wire.NewRouting(was.GroupID, relays)
+	if newID {
+		_, _ = rand.Read(r.GroupID[:]) // never fails
+	} else if slices.Equal(r.Relays, was.Relays) {
+		return r, ErrUnchanged
+	}
+	return r, r.Check()
 }
 
 // commit stages a commit, judges it as a peer would, and makes it a durable

@@ -191,6 +191,10 @@ func (s *step) confirm(o *outbound) {
 		return
 	}
 	n.pending = false
+	if n.commit.Disbands {
+		s.release(n) // never applied by itself: a pass decides, rival or not
+		return
+	}
 	s.rewriteNode(n)
 	s.advance(n)
 	s.invite(n, o)
@@ -260,7 +264,7 @@ func (s *step) release(n *node) {
 	n.abandoned = false
 	s.rewriteNode(n)
 	if in := s.g.inputs[wire.MessageID(n.id)]; in != nil {
-		in.Judged = false
+		in.Judged, in.Offered = false, false
 		s.putInput(in)
 	}
 	s.changed = true
@@ -269,6 +273,8 @@ func (s *step) release(n *node) {
 // tryLater plans again, at leisure, what nobody asked for by hand.
 func (s *step) tryLater(n *node) {
 	switch {
+	case n.wish != nil && n.wish.Kind == intentDisband:
+		s.push(&intent{Kind: intentDisband, NotBefore: s.now.Add(lastRetry)})
 	case n.wish == nil && len(n.commit.Left) > 0:
 		s.push(&intent{Kind: intentDepartures, NotBefore: s.now.Add(lastRetry)})
 	case n.wish != nil && n.wish.Kind == intentUpdate && n.wish.Ref == "":

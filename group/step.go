@@ -68,7 +68,9 @@ func (s *step) settle() {
 		}
 	}
 	s.deliver()
+	s.pursueDisband()
 	s.scheduleDepartures()
+	s.scheduleUpdate()
 	s.askDue()
 	if s.g.quiet() {
 		s.sendQueued()
@@ -167,6 +169,7 @@ func (g *Group) wake(now time.Time) time.Time {
 	for _, o := range g.out {
 		sooner(o.RetryAt)
 	}
+	sooner(g.updateDue())
 	if !at.IsZero() && at.Before(now) {
 		at = now
 	}

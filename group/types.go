@@ -27,6 +27,8 @@ var (
 	ErrAdminLeave    = errors.New("group: an admin must hand over and step down before leaving")
 	ErrLastAdmin     = errors.New("group: the group would be left without an admin")
 	ErrLeaving       = errors.New("group: leaving was requested; nothing more can be sent")
+	ErrDisbanding    = errors.New("group: ending the group was requested; nothing more can be sent")
+	ErrUnchanged     = errors.New("group: nothing to change: it is so already")
 	ErrRemoved       = errors.New("group: this member was removed")
 	ErrEnded         = errors.New("group: the group has ended or cannot be recovered")
 	ErrRequest       = errors.New("group: the request is not complete")
@@ -104,6 +106,27 @@ type (
 		Revoke []nostr.PubKey
 	}
 
+	// SetRouting replaces the group's relays, and its public id on request:
+	// whoever was removed in an earlier commit does not learn the new one. The
+	// old address is served while its epochs are in a window.
+	SetRouting struct {
+		Ref    string
+		Relays []string // 1 to 16; nil keeps them
+		NewID  bool
+	}
+
+	// SetRetention says for how long messages should be kept; 0 is for ever.
+	SetRetention struct {
+		Ref       string
+		Retention wire.Retention
+	}
+
+	// Disband ends the group for everyone, for good. It cannot be taken back:
+	// from now on nothing else leaves, and the request goes on until a disband
+	// commit of somebody is selected, or this member is no admin any more.
+	// A group without a lifecycle component gets one first.
+	Disband struct{ Ref string }
+
 	// SelfUpdate renews this member's leaf, with a new signature key.
 	SelfUpdate struct{ Ref string }
 
@@ -111,17 +134,20 @@ type (
 	Leave struct{ Ref string }
 )
 
-func (Received) input()    {}
-func (Tick) input()        {}
-func (RelayResult) input() {}
-func (Answer) input()      {}
-func (Send) input()        {}
-func (Invite) input()      {}
-func (Remove) input()      {}
-func (SetProfile) input()  {}
-func (SetAdmins) input()   {}
-func (SelfUpdate) input()  {}
-func (Leave) input()       {}
+func (Received) input()     {}
+func (Tick) input()         {}
+func (RelayResult) input()  {}
+func (Answer) input()       {}
+func (Send) input()         {}
+func (Invite) input()       {}
+func (Remove) input()       {}
+func (SetProfile) input()   {}
+func (SetAdmins) input()    {}
+func (SetRouting) input()   {}
+func (SetRetention) input() {}
+func (Disband) input()      {}
+func (SelfUpdate) input()   {}
+func (Leave) input()        {}
 
 // Invitee is one account to invite, with the key package chosen for it and
 // the relays (kind 10050) where its inbox is.
@@ -245,10 +271,11 @@ type Status struct {
 	Admins      []nostr.PubKey `json:"admins"`
 	Removed     bool           `json:"removed"` // this member was removed
 	Leaving     bool           `json:"leaving"`
-	Branches    int            `json:"branches"`    // tips that compete with the canonical one
-	Deferred    int            `json:"deferred"`    // inputs that wait for something
-	Outstanding int            `json:"outstanding"` // events not yet tried at every relay, and requests not yet answered
-	Queued      int            `json:"queued"`      // local requests that wait
+	Disbanding  bool           `json:"disbanding,omitempty"` // this member asked for the end of the group
+	Branches    int            `json:"branches"`             // tips that compete with the canonical one
+	Deferred    int            `json:"deferred"`             // inputs that wait for something
+	Outstanding int            `json:"outstanding"`          // events not yet tried at every relay, and requests not yet answered
+	Queued      int            `json:"queued"`               // local requests that wait
 	Cause       string         `json:"cause"`
 	// Unavailable names the features that the group uses and this client does
 	// not have yet.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 
+	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/wire"
 )
 
@@ -37,9 +38,11 @@ func (s *step) wishAgain() {
 			// group would be refused there, so a person has to decide.
 			s.refuse(&w, errRivalInvite)
 			continue
-		case w.Kind == intentProfile && !s.sameProfile(n):
+		case !s.stillMeant(n):
 			s.refuse(&w, errRivalChange)
 			continue
+		case w.Kind == intentDisband, w.Kind == intentLifecycle:
+			continue // pursued as long as the request stands
 		case w.Kind == intentUpdate:
 			w.NotBefore = s.now.Add(s.g.joinDelay()) // spread those who collided
 		}
@@ -48,10 +51,16 @@ func (s *step) wishAgain() {
 	s.superseded = nil
 }
 
-// sameProfile reports whether the branch that won left the profile as it was
-// before the commit that lost.
-func (s *step) sameProfile(n *node) bool {
-	before, _ := n.parent.settings.Dictionary.Get(wire.ComponentProfile)
-	now, _ := s.g.tip.settings.Dictionary.Get(wire.ComponentProfile)
+// stillMeant reports whether the branch that won left what a commit of ours
+// replaced as it was before: else somebody else's change stands.
+func (s *step) stillMeant(n *node) bool {
+	component, ok := map[intentKind]mls.ComponentID{
+		intentProfile: wire.ComponentProfile, intentRouting: wire.ComponentRouting, intentRetention: wire.ComponentRetention,
+	}[n.wish.Kind]
+	if !ok {
+		return true
+	}
+	before, _ := n.parent.settings.Dictionary.Get(component)
+	now, _ := s.g.tip.settings.Dictionary.Get(component)
 	return bytes.Equal(before, now)
 }

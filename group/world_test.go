@@ -33,6 +33,8 @@ type client struct {
 	effects []Effect
 	ids     map[string]bool
 	sent    []*nostr.Event // group events handed out for publication, in order
+	handed  map[nostr.ID]outbound
+	offered *bundle        // the key package that an invitation of a story was made for
 	wraps   []*nostr.Event // gift wraps
 	mute    bool           // relays answer nothing
 	failing bool           // the next write fails
@@ -45,7 +47,7 @@ func newWorld(t testing.TB, names ...string) *world {
 	for i, name := range names {
 		var secret nostr.SecretKey
 		secret[31] = byte(i + 1)
-		c := &client{w: w, name: name, secret: secret, disk: map[string]Record{}, ids: map[string]bool{}}
+		c := &client{w: w, name: name, secret: secret, disk: map[string]Record{}, ids: map[string]bool{}, handed: map[nostr.ID]outbound{}}
 		c.cfg = Config{Self: secret.PubKey()}
 		w.clients[name] = c
 	}
@@ -143,6 +145,7 @@ func (c *client) publish(p Publication) {
 	if p.Event.Kind == wire.KindGroupEvent {
 		if !slices.ContainsFunc(c.sent, func(e *nostr.Event) bool { return e.ID == p.Event.ID }) {
 			c.sent = append(c.sent, p.Event)
+			c.handed[p.Event.ID] = *c.g.out[p.Event.ID]
 		}
 	} else {
 		c.wraps = append(c.wraps, p.Event)
