@@ -2,6 +2,7 @@ package marmot
 
 import (
 	"context"
+	"time"
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
@@ -105,6 +106,36 @@ func (g *Group) Promote(ctx context.Context, people ...nostr.PubKey) error {
 // Demote takes admin rights back. The last admin stays.
 func (g *Group) Demote(ctx context.Context, people ...nostr.PubKey) error {
 	in := group.SetAdmins{Ref: newRef(), Revoke: people}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// SetRelays replaces the group's relays; the change itself goes to the old
+// ones, and the old ones are read as long as something may still come there.
+func (g *Group) SetRelays(ctx context.Context, relays []string) error {
+	in := group.SetRouting{Ref: newRef(), Relays: relays}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// RotateAddress gives the group another random public id (the h tag of its
+// events). Somebody who was removed before does not learn it.
+func (g *Group) RotateAddress(ctx context.Context) error {
+	in := group.SetRouting{Ref: newRef(), NewID: true}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// SetRetention says for how long messages should be kept, in whole seconds; 0
+// is for ever. It holds for messages sent from then on.
+func (g *Group) SetRetention(ctx context.Context, d time.Duration) error {
+	in := group.SetRetention{Ref: newRef(), Retention: wire.Retention(d / time.Second)}
+	return g.a.request(ctx, g.key, in.Ref, in)
+}
+
+// Disband ends the group for everyone, for good. It returns when the group has
+// ended here. From the call on nothing else can be sent; the request goes on
+// after a restart, and ends with an error only if this account is no admin any
+// more.
+func (g *Group) Disband(ctx context.Context) error {
+	in := group.Disband{Ref: newRef()}
 	return g.a.request(ctx, g.key, in.Ref, in)
 }
 

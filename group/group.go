@@ -98,7 +98,7 @@ func (g *Group) Status() Status {
 		Outstanding: len(g.out) + len(g.asks), Queued: len(g.queue), Deferred: len(g.raw),
 	}
 	if set := g.tip.settings; set != nil {
-		s.Admins = slices.Clone(set.Admins)
+		s.Admins, s.Retention = slices.Clone(set.Admins), uint64(set.Retention)
 		s.Unavailable = wire.Unavailable(set.Required)
 		if set.Profile != nil {
 			s.Name, s.Description = set.Profile.Name, set.Profile.Description

@@ -277,6 +277,7 @@ type Status struct {
 	Outstanding int            `json:"outstanding"`          // events not yet tried at every relay, and requests not yet answered
 	Queued      int            `json:"queued"`               // local requests that wait
 	Cause       string         `json:"cause"`
+	Retention   uint64         `json:"retention,omitempty"` // seconds that messages should be kept; 0 for ever
 	// Unavailable names the features that the group uses and this client does
 	// not have yet.
 	Unavailable []string `json:"unavailable,omitempty"`

@@ -49,12 +49,16 @@ type groupLine struct {
 func (a *app) printGroup(id string, st group.Status) {
 	note := ""
 	switch {
+	case st.Lifecycle == group.Disbanded:
+		note = " (has ended)"
 	case st.Removed:
 		note = " (you were removed)"
 	case st.Cause != "":
 		note = " (needs help: " + st.Cause + ")"
 	case st.Leaving:
 		note = " (leaving)"
+	case st.Disbanding:
+		note = " (being ended)"
 	}
 	a.print(groupLine{Type: "group", ID: id, Status: st}, "%.12s  %-24s %3d members  epoch %d%s", id, oneLine(st.Name), len(st.Members), st.Epoch, note)
 }
@@ -79,6 +83,7 @@ func (a *app) groupsCommand() *cobra.Command {
 			}
 			return g.Leave(ctx)
 		}),
+		a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
 	)
 	return c
 }

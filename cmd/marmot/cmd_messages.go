@@ -251,11 +251,10 @@ func (a *app) messagesCommand() *cobra.Command {
 
 func (a *app) syncCommand() *cobra.Command {
 	return a.verb("sync", "Fetch what was missed from every relay", cobra.NoArgs, func(ctx context.Context, s *session, _ []string) error {
-		complete, asked, err := s.Synced(ctx)
+		complete, asked, err := s.fetchMissed(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errNetwork, err)
 		}
-		s.settle(ctx)
 		a.print(map[string]any{"type": "synced", "complete": complete, "asked": asked}, "%d of %d relay feeds answered completely.", complete, asked)
 		if complete < asked {
 			return fmt.Errorf("%w: %d of %d relay feeds did not answer completely", errNetwork, asked-complete, asked)

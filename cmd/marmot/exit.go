@@ -59,7 +59,7 @@ func codeOf(err error) int {
 	case is(marmot.ErrQueued):
 		return exitQueued
 	case is(marmot.ErrFailed, marmot.ErrNotInvitable, group.ErrNotAdmin, group.ErrLastAdmin, group.ErrAdminLeave, group.ErrAlreadyMember,
-		group.ErrLeaving, group.ErrRemoved, group.ErrEnded):
+		group.ErrLeaving, group.ErrRemoved, group.ErrEnded, group.ErrDisbanding, group.ErrUnchanged):
 		return exitRefused
 	case is(errNotFound, marmot.ErrNoGroup, marmot.ErrNoInvitation, group.ErrNotMember):
 		return exitNotFound

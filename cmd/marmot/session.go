@@ -99,8 +99,18 @@ func (a *app) own(ctx context.Context, key nostr.PubKey, db *store.Store, serve 
 func (s *session) catchUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, catchUpTime)
 	defer cancel()
-	_, _, _ = s.Synced(ctx) // relays that are away delay nobody for longer
-	s.settle(ctx)
+	_, _, _ = s.fetchMissed(ctx) // relays that are away delay nobody for longer
+}
+
+// fetchMissed waits for what was missed, also from relays that a group moved
+// to meanwhile.
+func (s *session) fetchMissed(ctx context.Context) (complete, asked int, err error) {
+	for before := -1; asked != before && err == nil; {
+		before = asked
+		complete, asked, err = s.Synced(ctx)
+		s.settle(ctx)
+	}
+	return complete, asked, err
 }
 
 // settle waits until no group is collecting or publishing.

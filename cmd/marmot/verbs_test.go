@@ -64,6 +64,17 @@ func (s shell) newAccount(relay string) string {
 	return line.Npub
 }
 
+// relayOf starts a relay that lives as long as the test.
+func relayOf(t *testing.T) string {
+	t.Helper()
+	r, err := relayd.Start("127.0.0.1:0", relayd.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r.URL()
+}
+
 func TestVerbs(t *testing.T) {
 	r, err := relayd.Start("127.0.0.1:0", relayd.Config{})
 	if err != nil {
@@ -103,12 +114,35 @@ func TestVerbs(t *testing.T) {
 	}
 	alice.ok("groups", "promote", "Burrow", bobKey[:12])
 	alice.ok("groups", "rename", "Burrow", "Marmots")
+	second := relayOf(t)
+	alice.ok("groups", "relays", "Marmots", "--add", second)
+	alice.fails(exitNotFound, "groups", "relays", "Marmots", "--remove", "ws://127.0.0.1:1")
+	if out := alice.ok("groups", "relays", "Marmots", "--remove", r.URL(), "--new-address"); !strings.HasPrefix(out, second+"\nstill read for now: "+r.URL()) {
+		t.Errorf("relays: %s", out)
+	}
+	alice.ok("groups", "retention", "Marmots", "30d")
+	alice.fails(exitRefused, "groups", "retention", "Marmots", "720h")
+	alice.fails(exitUsage, "groups", "retention", "Marmots", "1ms")
+	alice.ok("send", "Marmots", "from the new place")
+	bob.ok("sync")
+	if out := bob.ok("messages", "Marmots"); !strings.Contains(out, "from the new place") {
+		t.Errorf("bob reads %s", out)
+	}
+	if out := bob.ok("groups", "retention", "Marmots"); !strings.Contains(out, "720h") {
+		t.Errorf("bob sees %s", out)
+	}
 	alice.ok("groups", "remove", "Marmots", bobKey[:12])
 	bob.ok("sync")
 	if out := bob.ok("groups", "list"); !strings.Contains(out, "you were removed") {
 		t.Errorf("bob sees %s", out)
 	}
 	bob.fails(exitRefused, "send", "Marmots", "still here?")
+	alice.fails(exitUsage, "groups", "disband", "Marmots")
+	alice.ok("groups", "disband", "Marmots", "--yes")
+	if out := alice.ok("groups", "list"); !strings.Contains(out, "has ended") {
+		t.Errorf("alice sees %s", out)
+	}
+	alice.fails(exitRefused, "send", "Marmots", "hello?")
 }
 
 // TestTwoProcesses watches in one process and sends from others: they hand
