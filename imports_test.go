@@ -73,6 +73,10 @@ func checkImport(t *testing.T, file, dir, name string) {
 	if slices.Contains(pure, dir) && slices.Contains(impure, name) {
 		t.Errorf("%s imports %s: %s does no I/O", file, name, dir)
 	}
+	if strings.HasPrefix(name, "github.com/cloudflare/circl") && dir != "mls/internal/goldilocks" ||
+		strings.HasSuffix(name, "/mls/internal/goldilocks") && dir != "mls/suite448" {
+		t.Errorf("%s imports %s: suites 4 and 6 are for those who import mls/suite448", file, name)
+	}
 	target, ours := strings.CutPrefix(name, module)
 	if !ours {
 		return

@@ -265,7 +265,7 @@ func (g *Group) start(step *transition, content *authenticatedContent) *started 
 // child returns the group of a started epoch.
 func (g *Group) child(step *transition, e *started) *Group {
 	next := &Group{
-		suite: g.suite, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys, reInit: step.reInit,
+		suite: g.suite, config: g.config, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys, reInit: step.reInit,
 		context: e.context, contextBytes: e.contextBytes, tag: e.tag,
 		interim: g.suite.interimHash(e.context.ConfirmedTranscriptHash, e.tag), secrets: e.secrets,
 	}

@@ -135,7 +135,7 @@ func (g *Group) commitList(cfg CommitConfig) ([]ProposalFrom, []proposalOrRef, e
 		encoded = append(encoded, proposalOrRef{ref: v.ref})
 	}
 	for _, p := range cfg.Proposals {
-		if err := encodable(p); err != nil {
+		if err := g.config.encodable(p); err != nil {
 			return nil, nil, err
 		}
 		list = append(list, ProposalFrom{Proposal: p, Sender: Sender{Type: SenderMember, Leaf: g.self}})

@@ -73,7 +73,7 @@ func (g *Group) continueIn(signer crypto.Signer, to ReInit, usage ResumptionUsag
 	defer clear(psk)
 	first, err := Create(signer, GroupConfig{Suite: to.Suite, GroupID: to.GroupID, Credential: cfg.Credential,
 		Capabilities: cfg.Capabilities, LeafExtensions: cfg.LeafExtensions, Lifetime: cfg.Lifetime,
-		Extensions: to.Extensions, Limits: cfg.Limits})
+		Extensions: to.Extensions, Limits: cfg.Limits, Config: g.config})
 	if err != nil {
 		return nil, err
 	}

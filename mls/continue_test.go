@@ -24,7 +24,7 @@ func (c *tester) continueConfig(others ...*tester) ContinueConfig {
 func (c *tester) joinContinuation(welcome []byte, old *Group) error {
 	c.t.Helper()
 	w, _ := decode(c.t, welcome).Welcome()
-	j, err := Join(w, c.kp, c.keys, JoinConfig{Now: testTime, Signer: c.signer, Continues: old})
+	j, err := Join(w, c.kp, c.keys, JoinConfig{Now: testTime, Signer: c.signer, Continues: old, Config: testSuites})
 	if err == nil {
 		c.group = j.Group
 	}
@@ -45,9 +45,9 @@ func reinitialized(t *testing.T, id Suite, n int, to ReInit) []*tester {
 }
 
 func TestReInit(t *testing.T) {
-	for i, s := range suites {
+	for i, s := range allSuites() {
 		t.Run(fmt.Sprintf("suite %d", s.id), func(t *testing.T) {
-			to := ReInit{GroupID: []byte("next"), Version: 1, Suite: suites[(i+1)%len(suites)].id, Extensions: testExtensions()}
+			to := ReInit{GroupID: []byte("next"), Version: 1, Suite: allSuites()[(i+1)%len(allSuites())].id, Extensions: testExtensions()}
 			old := reinitialized(t, s.id, 4, to)
 			next := make([]*tester, len(old))
 			for i, c := range old {
@@ -139,7 +139,7 @@ func TestReInitEndsTheGroup(t *testing.T) {
 }
 
 func TestBranch(t *testing.T) {
-	for i, s := range suites {
+	for i, s := range allSuites() {
 		t.Run(fmt.Sprintf("suite %d", s.id), func(t *testing.T) {
 			old := newTesters(t, s.id, 4)
 			before := old[1].group.AppendState(nil)

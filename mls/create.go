@@ -17,12 +17,13 @@ type GroupConfig struct {
 	Lifetime       Lifetime
 	Extensions     Extensions // of the GroupContext; their order is kept
 	Limits         Limits
+	Config         *Config
 }
 
 // Create returns epoch 0 of a new group with its creator as the only member
 // (RFC 9420, Section 11).
 func Create(signer crypto.Signer, cfg GroupConfig) (*Group, error) {
-	s, err := suiteOf(cfg.Suite)
+	s, err := cfg.Config.suiteOf(cfg.Suite)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func Create(signer crypto.Signer, cfg GroupConfig) (*Group, error) {
 	if id == nil {
 		id = randomBytes(32)
 	}
-	g := &Group{suite: s, limits: cfg.Limits.withDefaults(), tree: newTree(s, leaf), keys: newPathKeys(priv)}
+	g := &Group{suite: s, config: cfg.Config, limits: cfg.Limits.withDefaults(), tree: newTree(s, leaf), keys: newPathKeys(priv)}
 	g.context = GroupContext{Version: version10, Suite: s.id, GroupID: id, TreeHash: g.tree.treeHash(),
 		Extensions: cfg.Extensions.Clone()}
 	g.contextBytes = g.context.encode()

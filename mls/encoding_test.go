@@ -152,14 +152,14 @@ func TestVectorsMessages(t *testing.T) {
 		for typ, body := range v.proposals() {
 			b := append(binary.BigEndian.AppendUint16(nil, uint16(typ)), body...)
 			r := wire.NewReader(b)
-			p := decodeProposal(r)
+			p := noConfig.decodeProposal(r)
 			if err := r.Finish(); err != nil {
 				t.Fatalf("entry %d, proposal %d: %v", i, typ, err)
 			}
 			same(t, "proposal", reencodeProposal(p), b)
 		}
 		r := wire.NewReader(v.Commit)
-		c := decodeCommit(r)
+		c := noConfig.decodeCommit(r)
 		if err := r.Finish(); err != nil {
 			t.Fatalf("entry %d: commit: %v", i, err)
 		}
@@ -168,7 +168,7 @@ func TestVectorsMessages(t *testing.T) {
 		same(t, "group secrets", secrets.append(nil), v.GroupSecrets)
 		// The file does not say of which suite the tree is.
 		read := false
-		for _, s := range suites {
+		for _, s := range allSuites() {
 			if tree, err := decodeTree(s, v.RatchetTree, Limits{}); err == nil {
 				same(t, "tree", tree.appendTree(nil), v.RatchetTree)
 				read = true

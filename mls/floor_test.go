@@ -29,7 +29,7 @@ func levels(n int) int { return bits.Len(uint(n - 1)) }
 type priceList struct{ verify, sign, derive, generate, seal, open, aead, batch, hashByte float64 }
 
 var prices = sync.OnceValue(func() (p priceList) {
-	s, _ := suiteOf(testSuite)
+	s, _ := testSuites.suiteOf(testSuite)
 	public, signer, _ := ed25519.GenerateKey(nil)
 	message, kib := make([]byte, 400), make([]byte, 1024)
 	signature := ed25519.Sign(signer, message)
@@ -93,7 +93,7 @@ func BenchmarkFloor(b *testing.B) {
 	p := prices()
 	for b.Loop() { // everything is measured already
 	}
-	derive := func(int) { _, _, _ = suites[0].deriveKeyPair(make([]byte, 32)) }
+	derive := func(int) { _, _, _ = builtinSuites[0].deriveKeyPair(make([]byte, 32)) }
 	one := best(func() { Parallel(nil).run(16, derive) })
 	b.ReportMetric(one/best(func() { cores(16, derive) }), "x-cores")
 	b.ReportMetric(0, "ns/op")

@@ -112,7 +112,7 @@ func appendContentHeader(b, groupID []byte, epoch uint64, sender Sender, aad []b
 
 // readContent reads the FramedContent and auth data that follow in r, whose
 // input is raw from its first byte, into c.
-func readContent(c *authenticatedContent, raw []byte, r *wire.Reader) {
+func (x *Config) readContent(c *authenticatedContent, raw []byte, r *wire.Reader) {
 	*c = authenticatedContent{groupID: r.Opaque(), epoch: r.Uint64(), sender: decodeSender(r), aad: r.Opaque(),
 		contentType: ContentType(r.Uint8())}
 	c.bodyStart = r.Offset()
@@ -120,9 +120,9 @@ func readContent(c *authenticatedContent, raw []byte, r *wire.Reader) {
 	case ContentApplication:
 		c.application = r.Opaque()
 	case ContentProposal:
-		c.proposal = decodeProposal(r)
+		c.proposal = x.decodeProposal(r)
 	case ContentCommit:
-		c.commit = decodeCommit(r)
+		c.commit = x.decodeCommit(r)
 	default:
 		r.Fail(fmt.Errorf("%w: content type %d", ErrMalformed, c.contentType))
 	}
@@ -192,7 +192,7 @@ func appendCommit(b []byte, proposals []proposalOrRef, path []byte) []byte {
 	return append(append(b, 1), path...)
 }
 
-func decodeCommit(r *wire.Reader) *commit {
+func (x *Config) decodeCommit(r *wire.Reader) *commit {
 	c := &commit{}
 	list := r.Vector()
 	for !list.Empty() {
@@ -202,7 +202,7 @@ func decodeCommit(r *wire.Reader) *commit {
 		}
 		switch kind := list.Uint8(); kind {
 		case proposalByValue:
-			c.proposals = append(c.proposals, proposalOrRef{proposal: decodeProposal(list)})
+			c.proposals = append(c.proposals, proposalOrRef{proposal: x.decodeProposal(list)})
 		case proposalByReference:
 			c.proposals = append(c.proposals, proposalOrRef{ref: ProposalRef(list.Opaque())})
 		default:

@@ -47,7 +47,7 @@ func vectorFile() string {
 var codecs = map[string]codec{
 	"message": {
 		decode: func(b []byte) (func() []byte, error) {
-			m, err := DecodeMessage(b)
+			m, err := testSuites.DecodeMessage(b)
 			return func() []byte { return reencodeMessage(m) }, err
 		},
 		seeds: func(t testing.TB) (list []hexBytes) {
@@ -113,7 +113,7 @@ var codecs = map[string]codec{
 	},
 	"ratchet tree": {
 		decode: func(b []byte) (func() []byte, error) {
-			s, _ := suiteOf(testSuite)
+			s, _ := testSuites.suiteOf(testSuite)
 			tree, err := decodeTree(s, b, Limits{TreeLeaves: 1 << 12})
 			return func() []byte { return tree.appendTree(nil) }, err
 		},
@@ -125,7 +125,7 @@ var codecs = map[string]codec{
 		},
 	},
 	"commit": {
-		decode: reading(decodeCommit, reencodeCommit),
+		decode: reading(noConfig.decodeCommit, reencodeCommit),
 		seeds: func(t testing.TB) (list []hexBytes) {
 			for _, v := range seedVectors(t) {
 				list = append(list, v.Commit)
@@ -139,7 +139,7 @@ var codecs = map[string]codec{
 		},
 	},
 	"proposal": {
-		decode: reading(decodeProposal, reencodeProposal),
+		decode: reading(noConfig.decodeProposal, reencodeProposal),
 		seeds: func(t testing.TB) (list []hexBytes) {
 			for _, v := range seedVectors(t) {
 				for typ, b := range v.proposals() {
@@ -212,7 +212,7 @@ var (
 func goldenGroup(t testing.TB) *Group {
 	t.Helper()
 	v := readGolden(t)
-	return must(DecodeState(v.State, v.Secrets, v.Ratchets))(t)
+	return must(testSuites.DecodeState(v.State, v.Secrets, v.Ratchets))(t)
 }
 
 // fuzzCodec: no panic, and what is accepted is written back byte for byte.
@@ -322,7 +322,7 @@ func FuzzUnprotect(f *testing.F) {
 			message := bytes.Clone(sent[i])
 			message[int(script[0])*7%len(message)] ^= damage
 			script = script[2:]
-			m, err := DecodeMessage(message)
+			m, err := testSuites.DecodeMessage(message)
 			if err != nil {
 				continue
 			}
@@ -363,7 +363,7 @@ func FuzzApply(f *testing.F) {
 			}
 			content := must(a.group.newContent(a.signer, WirePublicMessage, ContentCommit, nil, c))(t)
 			content.confirm(make([]byte, 32))
-			m, err := DecodeMessage(must(a.group.frame(content, false))(t))
+			m, err := testSuites.DecodeMessage(must(a.group.frame(content, false))(t))
 			if err != nil {
 				continue
 			}

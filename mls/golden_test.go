@@ -102,7 +102,7 @@ func TestGolden(t *testing.T) {
 	stored = must(parent.DecodeDelta(v.Delta, v.Secrets, v.Ratchets))(t)
 	same(t, "stored delta", stored.AppendRatchets(nil), g.AppendRatchets(nil))
 	// Computed with another implementation of HMAC.
-	s := must(suiteOf(testSuite))(t)
+	s := must(testSuites.suiteOf(testSuite))(t)
 	want := must(hex.DecodeString("526035c0eda1a8aaeaf00a8c687e74d03409bf23d330a1c922d83e63897c583e"))(t)
 	same(t, "expand", s.expandWithLabel([]byte{31: 1}, "label", []byte("context"), 32), want)
 }

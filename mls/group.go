@@ -15,6 +15,7 @@ import (
 type Group struct {
 	redactedValue
 	suite        *cipherSuite
+	config       *Config
 	limits       Limits
 	context      GroupContext
 	contextBytes []byte

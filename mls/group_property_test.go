@@ -149,7 +149,7 @@ func setAsMember(c *tester, sent [][]byte) ProposalSet {
 func (w *groupWorld) restart(parent, g *Group) *Group {
 	switch rapid.IntRange(0, 3).Draw(w.t, "restart") {
 	case 0:
-		return must(DecodeState(g.AppendState(nil), g.AppendSecrets(nil), g.AppendRatchets(nil)))(w.tb)
+		return must(testSuites.DecodeState(g.AppendState(nil), g.AppendSecrets(nil), g.AppendRatchets(nil)))(w.tb)
 	case 1:
 		delta := must(g.AppendDelta(nil, parent))(w.tb)
 		parent.Erase(UseAll) // the public part is enough

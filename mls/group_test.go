@@ -9,7 +9,7 @@ import (
 )
 
 func TestLifecycle(t *testing.T) {
-	for _, s := range suites {
+	for _, s := range allSuites() {
 		t.Run(fmt.Sprintf("suite %d", s.id), func(t *testing.T) {
 			members := newTesters(t, s.id, 5)
 			agree(t, members)

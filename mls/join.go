@@ -17,6 +17,7 @@ type JoinConfig struct {
 	Now      time.Time         // zero: the own KeyPackage's lifetime is not checked
 	Parallel Parallel
 	Limits   Limits
+	Config   *Config
 	Signer   crypto.Signer // the leaf's key; not needed to join, but checked if given
 
 	// Continues is the group of which the new one is a branch or, in its last
@@ -95,7 +96,7 @@ func (j *joiner) erase() {
 // openWelcome decrypts the group secrets and the GroupInfo.
 func (j *joiner) openWelcome(w *Welcome) error {
 	var err error
-	if j.s, err = suiteOf(w.suite); err != nil {
+	if j.s, err = j.cfg.Config.suiteOf(w.suite); err != nil {
 		return err
 	}
 	if j.kp.Suite != w.suite {
@@ -121,7 +122,7 @@ func (j *joiner) openWelcome(w *Welcome) error {
 }
 
 func (j *joiner) openSecrets(w *Welcome) (*groupSecrets, error) {
-	ref := j.kp.Ref()
+	ref := j.kp.refIn(j.s)
 	for _, e := range w.secrets {
 		if !bytes.Equal(e.ref, ref) {
 			continue
@@ -265,7 +266,7 @@ func (j *joiner) group() (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{suite: j.s, limits: j.cfg.Limits.withDefaults(), self: j.self, tree: j.tree, keys: keys,
+	g := &Group{suite: j.s, config: j.cfg.Config, limits: j.cfg.Limits.withDefaults(), self: j.self, tree: j.tree, keys: keys,
 		context: *j.info.Context.clone(), tag: bytes.Clone(j.info.ConfirmationTag)}
 	g.contextBytes = g.context.encode()
 	var roots treeRoots
@@ -292,7 +293,7 @@ func (t *ratchetTree) verifyLeaves(s *cipherSuite, groupID []byte, par Parallel)
 			Message: l.toBeSigned(l.raw[:l.signed], groupID, i)})
 	}
 	bad := -1
-	if s.curve == nil {
+	if _, batched := s.signature.(ed25519Scheme); batched {
 		for i := range jobs {
 			jobs[i].Message = signContent("LeafNodeTBS", jobs[i].Message)
 		}

@@ -23,6 +23,7 @@ type ExternalConfig struct {
 	Now            time.Time
 	Parallel       Parallel
 	Limits         Limits
+	Config         *Config
 }
 
 // JoinExternal prepares an external commit (RFC 9420, Section 12.4.3.2), which
@@ -79,7 +80,7 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 // openInfo checks a GroupInfo and its tree and returns the group as one sees
 // it from outside, without secrets, and the key for an external init.
 func openInfo(info *GroupInfo, cfg ExternalConfig) (*Group, []byte, error) {
-	s, err := suiteOf(info.Context.Suite)
+	s, err := cfg.Config.suiteOf(info.Context.Suite)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +88,7 @@ func openInfo(info *GroupInfo, cfg ExternalConfig) (*Group, []byte, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: no external_pub", ErrInvalidGroupInfo)
 	}
-	j := &joiner{s: s, info: info, cfg: JoinConfig{Tree: cfg.Tree, Limits: cfg.Limits}}
+	j := &joiner{s: s, info: info, cfg: JoinConfig{Tree: cfg.Tree, Limits: cfg.Limits, Config: cfg.Config}}
 	if err := j.readTree(); err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +98,7 @@ func openInfo(info *GroupInfo, cfg ExternalConfig) (*Group, []byte, error) {
 	if err := j.tree.verifyLeaves(s, info.Context.GroupID, cfg.Parallel); err != nil {
 		return nil, nil, err
 	}
-	g := &Group{suite: s, limits: cfg.Limits.withDefaults(), tree: j.tree, context: *info.Context.clone(),
+	g := &Group{suite: s, config: cfg.Config, limits: cfg.Limits.withDefaults(), tree: j.tree, context: *info.Context.clone(),
 		tag: bytes.Clone(info.ConfirmationTag), secrets: &epochSecrets{}}
 	g.contextBytes = g.context.encode()
 	g.interim = s.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
@@ -113,7 +114,7 @@ func externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFrom, []propo
 	var list []ProposalFrom
 	var encoded []proposalOrRef
 	for _, p := range proposals {
-		if err := encodable(p); err != nil {
+		if err := cfg.Config.encodable(p); err != nil {
 			return nil, nil, err
 		}
 		list = append(list, ProposalFrom{Proposal: p, Sender: Sender{Type: SenderNewMemberCommit}})

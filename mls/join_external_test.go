@@ -111,7 +111,7 @@ func TestExternalNeedsKey(t *testing.T) {
 
 func TestExternalProposals(t *testing.T) {
 	outside := newTester(t, testSuite, "server")
-	pub := must(must(suiteOf(testSuite))(t).signaturePublicKey(outside.signer))(t)
+	pub := must(must(testSuites.suiteOf(testSuite))(t).signaturePublicKey(outside.signer))(t)
 	senders := externalSendersData(pub, outside.kp.Leaf.Credential)
 	c := newTester(t, testSuite, "creator").create(Extensions{{Type: ExtExternalSenders, Data: senders}})
 	g := c.group

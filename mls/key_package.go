@@ -24,14 +24,17 @@ type KeyPackage struct {
 	Signature  []byte
 
 	raw    []byte
-	signed int // length of the signed part of raw
+	signed int          // length of the signed part of raw
+	suite  *cipherSuite // nil for one that is not known
 }
 
 // DecodeKeyPackage reads a bare KeyPackage and nothing after it. Only the
 // syntax is checked; see [KeyPackage.Validate].
-func DecodeKeyPackage(b []byte) (*KeyPackage, error) {
+func DecodeKeyPackage(b []byte) (*KeyPackage, error) { return decodeKeyPackage(b, nil) }
+
+func decodeKeyPackage(b []byte, x *Config) (*KeyPackage, error) {
 	r := wire.NewReader(b)
-	k := readKeyPackage(r)
+	k := x.readKeyPackage(r)
 	if err := r.Finish(); err != nil {
 		return nil, fmt.Errorf("key package: %w", err)
 	}
@@ -39,7 +42,7 @@ func DecodeKeyPackage(b []byte) (*KeyPackage, error) {
 }
 
 // readKeyPackage reads a KeyPackage and copies what it keeps.
-func readKeyPackage(r *wire.Reader) *KeyPackage {
+func (x *Config) readKeyPackage(r *wire.Reader) *KeyPackage {
 	start := r.Offset()
 	r.Bytes(4)
 	r.Opaque()
@@ -52,6 +55,7 @@ func readKeyPackage(r *wire.Reader) *KeyPackage {
 	}
 	own := wire.NewReader(raw)
 	k := &KeyPackage{Version: own.Uint16(), Suite: Suite(own.Uint16()), InitKey: own.Opaque(), raw: raw}
+	k.suite, _ = x.suiteOf(k.Suite)
 	k.Leaf, _ = decodeLeafNode(own)
 	k.Extensions = decodeExtensions(own)
 	k.signed = own.Offset()
@@ -77,10 +81,13 @@ func (k *KeyPackage) Message() []byte {
 // Ref returns the KeyPackageRef (Section 5.2), Nh bytes. It is nil for a
 // suite this package lacks.
 func (k *KeyPackage) Ref() []byte {
-	s, err := suiteOf(k.Suite)
-	if err != nil {
+	if k.suite == nil {
 		return nil
 	}
+	return k.refIn(k.suite)
+}
+
+func (k *KeyPackage) refIn(s *cipherSuite) []byte {
 	return s.refHash("MLS 1.0 KeyPackage Reference", k.raw)
 }
 
@@ -88,11 +95,10 @@ func (k *KeyPackage) Ref() []byte {
 // keys, both signatures, that the leaf supports what it uses and that now lies
 // in its lifetime. A zero now leaves the lifetime unchecked.
 func (k *KeyPackage) Validate(now time.Time) error {
-	s, err := suiteOf(k.Suite)
-	if err != nil {
-		return err
+	if k.suite == nil {
+		return fmt.Errorf("%w: 0x%04x", ErrUnsupportedSuite, uint16(k.Suite))
 	}
-	if err := k.check(s, now); err != nil {
+	if err := k.check(k.suite, now); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidKeyPackage, err)
 	}
 	return nil
@@ -136,13 +142,14 @@ type KeyPackageConfig struct {
 	Capabilities   Capabilities
 	Lifetime       Lifetime
 	LeafExtensions Extensions
-	Extensions     Extensions
+	Extensions     Extensions // of the KeyPackage
+	Config         *Config
 }
 
 // NewKeyPackage makes a KeyPackage with fresh keys, signed by signer. The
 // caller stores the keys, and erases them once no Welcome can need them.
 func NewKeyPackage(signer crypto.Signer, cfg KeyPackageConfig) (*KeyPackage, *KeyPackageKeys, error) {
-	s, err := suiteOf(cfg.Suite)
+	s, err := cfg.Config.suiteOf(cfg.Suite)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,7 +177,7 @@ func NewKeyPackage(signer crypto.Signer, cfg KeyPackageConfig) (*KeyPackage, *Ke
 	if err != nil {
 		return nil, nil, err
 	}
-	k, err := DecodeKeyPackage(wire.AppendOpaque(b, sig))
+	k, err := cfg.Config.DecodeKeyPackage(wire.AppendOpaque(b, sig))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}

@@ -13,7 +13,7 @@ import (
 // forgeKeyPackage signs a KeyPackage anew after change.
 func forgeKeyPackage(t *testing.T, c *tester, change func(k *KeyPackage, leaf *LeafNode)) *KeyPackage {
 	t.Helper()
-	s := must(suiteOf(testSuite))(t)
+	s := must(testSuites.suiteOf(testSuite))(t)
 	k, leaf := *c.kp, *c.kp.Leaf
 	change(&k, &leaf)
 	signed := must(newLeafNode(s, c.signer, leaf, nil, 0))(t)
@@ -79,7 +79,7 @@ func TestKeyPackageEncodings(t *testing.T) {
 		t.Fatal("message is not the header and the key package")
 	}
 	label := wire.AppendOpaque(nil, []byte("MLS 1.0 KeyPackage Reference"))
-	s := must(suiteOf(testSuite))(t)
+	s := must(testSuites.suiteOf(testSuite))(t)
 	same(t, "reference", c.kp.Ref(), s.hash(wire.AppendOpaque(label, c.kp.Bytes())))
 	c.kp.Bytes()[0] ^= 1
 	if err := c.kp.Validate(testTime); err != nil {

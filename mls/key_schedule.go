@@ -1,10 +1,6 @@
 package mls
 
-import (
-	"crypto/hpke"
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // epochSecrets are the secrets of one epoch that are not consumed by use
 // (RFC 9420, Section 8). An erased one is nil.
@@ -94,30 +90,22 @@ const externalInitLabel = "MLS 1.0 external init secret"
 // newExternalInit makes the init_secret of an external commit and the KEM
 // output that carries it (Section 8.3).
 func (s *cipherSuite) newExternalInit(externalPub []byte) (kemOutput []byte, initSecret secret, err error) {
-	k, err := s.kem.NewPublicKey(externalPub)
+	kemOutput, initSecret, err = s.hpke.SendExport(externalPub, externalInitLabel, s.nh)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: external_pub", ErrMalformed)
 	}
-	kemOutput, sender, err := hpke.NewSender(k, s.kdf, s.hpke, nil)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: external_pub", ErrMalformed)
-	}
-	initSecret, err = sender.Export(externalInitLabel, s.nh)
-	return kemOutput, initSecret, err
+	return kemOutput, initSecret, nil
 }
 
 // openExternalInit returns the init_secret that an external commit starts
 // from (Section 8.3).
 func (s *cipherSuite) openExternalInit(external secret, kemOutput []byte) (secret, error) {
-	k, err := s.kem.DeriveKeyPair(external)
+	priv, _, err := s.deriveKeyPair(external)
 	if err != nil {
-		return nil, errors.New("mls: external key pair cannot be derived")
+		return nil, err
 	}
-	recipient, err := hpke.NewRecipient(kemOutput, k, s.kdf, s.hpke, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: external init", ErrMalformed)
-	}
-	init, err := recipient.Export(externalInitLabel, s.nh)
+	defer clear(priv)
+	init, err := s.hpke.ReceiveExport(priv, kemOutput, externalInitLabel, s.nh)
 	if err != nil {
 		return nil, fmt.Errorf("%w: external init", ErrMalformed)
 	}

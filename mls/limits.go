@@ -11,7 +11,7 @@ const (
 	maxCapabilityEntries = 256      // in one list
 	maxPSKIDBytes        = 256
 	maxPSKs              = 64       // in one Welcome or commit
-	maxKeyBytes          = 256      // a public key; the largest of our suites has 133
+	maxKeyBytes          = 2048     // a public key; that of X-Wing has 1216, of the RFC's suites 133
 	maxIdentityBytes     = 64 << 10 // a credential
 	maxWelcomeSecrets    = 1 << 16  // recipients of one Welcome
 )

@@ -12,7 +12,7 @@ func TestLowOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := must(suiteOf(testSuite))(t)
+	s := must(testSuites.suiteOf(testSuite))(t)
 	for _, key := range lowOrderTable {
 		for _, top := range []byte{0, 0x80} {
 			pub := key

@@ -27,7 +27,9 @@ type publicMessage struct {
 // DecodeMessage reads one MLSMessage and nothing after it. The message holds
 // a copy of b. A commit or proposal of a type this package does not know gives
 // [ErrUnsupportedProposal]; what else does not parse gives [ErrMalformed].
-func DecodeMessage(b []byte) (*Message, error) {
+func DecodeMessage(b []byte) (*Message, error) { return decodeMessage(b, nil) }
+
+func decodeMessage(b []byte, x *Config) (*Message, error) {
 	if len(b) > maxMessageBytes {
 		return nil, fmt.Errorf("%w: message of %d bytes", ErrMalformed, len(b))
 	}
@@ -44,7 +46,7 @@ func DecodeMessage(b []byte) (*Message, error) {
 	m.format = WireFormat(r.Uint16())
 	switch m.format {
 	case WirePublicMessage:
-		m.public = readPublicMessage(m.raw, r)
+		m.public = x.readPublicMessage(m.raw, r)
 	case WirePrivateMessage:
 		m.private = readPrivateMessage(m.raw, r)
 	case WireWelcome:
@@ -52,7 +54,10 @@ func DecodeMessage(b []byte) (*Message, error) {
 	case WireGroupInfo:
 		m.groupInfo = readGroupInfo(r)
 	case WireKeyPackage:
-		m.keyPackage = readKeyPackage(r)
+		m.keyPackage = x.readKeyPackage(r)
+		if k := m.keyPackage; k != nil && k.Version != version10 {
+			r.Fail(fmt.Errorf("%w: key package with %d", ErrUnsupportedVersion, k.Version))
+		}
 	default:
 		r.Fail(fmt.Errorf("%w: wire format %d", ErrMalformed, m.format))
 	}
@@ -62,9 +67,9 @@ func DecodeMessage(b []byte) (*Message, error) {
 	return m, nil
 }
 
-func readPublicMessage(raw []byte, r *wire.Reader) *publicMessage {
+func (x *Config) readPublicMessage(raw []byte, r *wire.Reader) *publicMessage {
 	p := &publicMessage{content: &authenticatedContent{}}
-	readContent(p.content, raw, r)
+	x.readContent(p.content, raw, r)
 	if p.content.sender.Type == SenderMember {
 		p.membershipTag = r.Opaque()
 	}

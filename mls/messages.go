@@ -69,7 +69,7 @@ func (g *Group) Propose(signer crypto.Signer, p Proposal, cfg FrameConfig) ([]by
 	if err := g.checkSigner(signer); err != nil {
 		return nil, err
 	}
-	if err := encodable(p); err != nil {
+	if err := g.config.encodable(p); err != nil {
 		return nil, err
 	}
 	c, err := g.newContent(signer, wireFormat(cfg.Private), ContentProposal, cfg.AAD, appendProposal(nil, p))
@@ -77,7 +77,7 @@ func (g *Group) Propose(signer crypto.Signer, p Proposal, cfg FrameConfig) ([]by
 		return nil, err
 	}
 	c.proposal = p
-	if err := checkProposer(wireFormat(cfg.Private), c); err != nil {
+	if err := g.config.checkProposer(wireFormat(cfg.Private), c); err != nil {
 		return nil, err
 	}
 	return g.frame(c, cfg.Private)
@@ -206,7 +206,7 @@ func (g *Group) openWith(work *opening, l *leafRatchets, sender senderData, leaf
 	if work.key, err = l.of(p.contentType).key(g.suite, sender.generation, g.limits); err != nil {
 		return nil, err
 	}
-	c, err := g.suite.openContent(work, sender, p)
+	c, err := g.config.openContent(g.suite, work, sender, p)
 	if err != nil {
 		return nil, err
 	}

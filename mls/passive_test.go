@@ -29,9 +29,9 @@ type passiveVector struct {
 	}
 }
 
-func TestVectorsPassiveWelcome(t *testing.T) { testPassive(t, "passive-client-welcome", 40, 0) }
+func TestVectorsPassiveWelcome(t *testing.T) { testPassive(t, "passive-client-welcome", 56, 0) }
 func TestVectorsPassiveHandlingCommit(t *testing.T) {
-	testPassive(t, "passive-client-handling-commit", 65, 130)
+	testPassive(t, "passive-client-handling-commit", 91, 182)
 }
 func TestVectorsPassiveRandom(t *testing.T) { testPassive(t, "passive-client-random", 1, 200) }
 
@@ -47,10 +47,10 @@ func testPassive(t *testing.T, name string, entries, wantEpochs int) {
 		if v.RatchetTree != nil {
 			trees++
 		}
-		kp, _ := must(DecodeMessage(v.KeyPackage))(t).KeyPackage()
-		w, _ := must(DecodeMessage(v.Welcome))(t).Welcome()
+		kp, _ := must(testSuites.DecodeMessage(v.KeyPackage))(t).KeyPackage()
+		w, _ := must(testSuites.DecodeMessage(v.Welcome))(t).Welcome()
 		keys := &KeyPackageKeys{initKey: padKey(s, v.InitPriv), leafKey: padKey(s, v.EncryptionPriv)}
-		joined, err := Join(w, kp, keys, JoinConfig{Tree: v.RatchetTree, PSKs: psks, Signer: signerOf(t, s, v.SignaturePriv)})
+		joined, err := Join(w, kp, keys, JoinConfig{Tree: v.RatchetTree, Config: testSuites, PSKs: psks, Signer: signerOf(t, s, v.SignaturePriv)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func testPassive(t *testing.T, name string, entries, wantEpochs int) {
 			epochs++
 		}
 	})
-	if epochs != wantEpochs || entries == 40 && trees == 0 {
+	if epochs != wantEpochs || entries == 56 && trees == 0 {
 		t.Fatalf("%d epochs and %d out-of-band trees ran", epochs, trees)
 	}
 }
@@ -82,17 +82,18 @@ func testPassive(t *testing.T, name string, entries, wantEpochs int) {
 // padKey restores leading zeros of a private key on a NIST curve; the vectors
 // lack them, RFC 9180 has them.
 func padKey(s *cipherSuite, priv []byte) secret {
-	if s.curve == nil {
+	scheme, ok := s.signature.(*ecdsaScheme)
+	if !ok {
 		return priv
 	}
-	size := (s.curve.Params().BitSize + 7) / 8
+	size := (scheme.curve.Params().BitSize + 7) / 8
 	return append(make([]byte, max(0, size-len(priv))), priv...)
 }
 
 func follow(g *Group, proposals []hexBytes, commit []byte, psks map[string][]byte) (*Group, error) {
 	set := ProposalSet{}
 	for _, b := range proposals {
-		m, err := DecodeMessage(b)
+		m, err := testSuites.DecodeMessage(b)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +104,7 @@ func follow(g *Group, proposals []hexBytes, commit []byte, psks map[string][]byt
 		p := v.(*VerifiedProposal)
 		set[p.Ref()] = p
 	}
-	m, err := DecodeMessage(commit)
+	m, err := testSuites.DecodeMessage(commit)
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +120,9 @@ func follow(g *Group, proposals []hexBytes, commit []byte, psks map[string][]byt
 func reload(t testing.TB, parent, next *Group) *Group {
 	t.Helper()
 	state, secrets, ratchets := next.AppendState(nil), next.AppendSecrets(nil), next.AppendRatchets(nil)
-	whole := must(DecodeState(state, secrets, ratchets))(t)
+	whole := must(testSuites.DecodeState(state, secrets, ratchets))(t)
 	delta := must(next.AppendDelta(nil, parent))(t)
-	public := must(DecodeState(parent.AppendState(nil), nil, nil))(t)
+	public := must(testSuites.DecodeState(parent.AppendState(nil), nil, nil))(t)
 	again := must(public.DecodeDelta(delta, secrets, ratchets))(t)
 	for _, g := range []*Group{whole, again} {
 		if !bytes.Equal(g.AppendState(nil), state) || !bytes.Equal(g.AppendSecrets(nil), secrets) ||
@@ -140,13 +141,13 @@ func TestVectorsWelcome(t *testing.T) {
 		SignerPub  hexBytes `json:"signer_pub"`
 		Welcome    hexBytes
 	}
-	forSuites(t, readVectors[vector](t, "welcome"), func(v *vector) Suite { return v.Suite }, 5, func(t *testing.T, s *cipherSuite, v *vector) {
-		kp, _ := must(DecodeMessage(v.KeyPackage))(t).KeyPackage()
-		w, _ := must(DecodeMessage(v.Welcome))(t).Welcome()
+	forSuites(t, readVectors[vector](t, "welcome"), func(v *vector) Suite { return v.Suite }, 7, func(t *testing.T, s *cipherSuite, v *vector) {
+		kp, _ := must(testSuites.DecodeMessage(v.KeyPackage))(t).KeyPackage()
+		w, _ := must(testSuites.DecodeMessage(v.Welcome))(t).Welcome()
 		if err := kp.Validate(time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-		j := &joiner{kp: kp, keys: &KeyPackageKeys{initKey: secret(v.InitPriv)}}
+		j := &joiner{cfg: JoinConfig{Config: testSuites}, kp: kp, keys: &KeyPackageKeys{initKey: secret(v.InitPriv)}}
 		if err := j.openWelcome(w); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +180,7 @@ func TestVectorsMessageProtection(t *testing.T) {
 		Application     hexBytes
 		ApplicationPriv hexBytes `json:"application_priv"`
 	}
-	forSuites(t, readVectors[vector](t, "message-protection"), func(v *vector) Suite { return v.Suite }, 5, func(t *testing.T, s *cipherSuite, v *vector) {
+	forSuites(t, readVectors[vector](t, "message-protection"), func(v *vector) Suite { return v.Suite }, 7, func(t *testing.T, s *cipherSuite, v *vector) {
 		signer := signerOf(t, s, v.SignaturePriv)
 		receiver := newTester(t, s.id, "receiver")
 		tree, _, err := newTree(s, receiver.kp.Leaf).applyChanges(nil, nil, []*LeafNode{leafOf(t, s, signer)}, Limits{})
@@ -206,16 +207,16 @@ func TestVectorsMessageProtection(t *testing.T) {
 			}
 			return nil
 		}
-		verify := func(b []byte) []byte { return body(must(g.Verify(must(DecodeMessage(b))(t)))(t)) }
+		verify := func(b []byte) []byte { return body(must(g.Verify(must(testSuites.DecodeMessage(b))(t)))(t)) }
 		same(t, "private proposal", verify(v.ProposalPriv), v.Proposal)
 		same(t, "public proposal", verify(v.ProposalPub), v.Proposal)
 		same(t, "private commit", verify(v.CommitPriv), v.Commit)
 		same(t, "public commit", verify(v.CommitPub), v.Commit)
-		r := must(g.Unprotect(must(DecodeMessage(v.ApplicationPriv))(t)))(t)
+		r := must(g.Unprotect(must(testSuites.DecodeMessage(v.ApplicationPriv))(t)))(t)
 		same(t, "application", r.Plaintext, v.Application)
 
 		pr := wire.NewReader(v.Proposal)
-		proposal := decodeProposal(pr)
+		proposal := noConfig.decodeProposal(pr)
 		for _, private := range []bool{false, true} {
 			same(t, "own proposal", verify(must(from.Propose(signer, proposal, FrameConfig{Private: private}))(t)), v.Proposal)
 			c := must(from.newContent(signer, wireFormat(private), ContentCommit, nil, v.Commit))(t)
@@ -224,7 +225,7 @@ func TestVectorsMessageProtection(t *testing.T) {
 		}
 		sealed := must(from.Protect(signer, v.Application, []byte("aad")))(t)
 		g = group(0)
-		r = must(g.Unprotect(must(DecodeMessage(sealed.Message))(t)))(t)
+		r = must(g.Unprotect(must(testSuites.DecodeMessage(sealed.Message))(t)))(t)
 		same(t, "own application", r.Plaintext, v.Application)
 		same(t, "own aad", r.AAD, []byte("aad"))
 	})

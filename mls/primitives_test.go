@@ -42,7 +42,7 @@ type basicsVector struct {
 
 func TestVectorsCryptoBasics(t *testing.T) {
 	list := readVectors[basicsVector](t, "crypto-basics")
-	forSuites(t, list, func(v *basicsVector) Suite { return v.Suite }, 5, func(t *testing.T, s *cipherSuite, v *basicsVector) {
+	forSuites(t, list, func(v *basicsVector) Suite { return v.Suite }, 7, func(t *testing.T, s *cipherSuite, v *basicsVector) {
 		same(t, "ref hash", s.refHash(v.RefHash.Label, v.RefHash.Value), v.RefHash.Out)
 		e := v.Expand
 		same(t, "expand", s.expandWithLabel(e.Secret, e.Label, e.Context, e.Length), e.Out)
@@ -109,7 +109,7 @@ func TestVectorsKeySchedule(t *testing.T) {
 		Epochs  []epoch
 	}
 	epochs := 0
-	forSuites(t, readVectors[vector](t, "key-schedule"), func(v *vector) Suite { return v.Suite }, 5, func(t *testing.T, s *cipherSuite, v *vector) {
+	forSuites(t, readVectors[vector](t, "key-schedule"), func(v *vector) Suite { return v.Suite }, 7, func(t *testing.T, s *cipherSuite, v *vector) {
 		init := []byte(v.Initial)
 		for i, e := range v.Epochs {
 			c := GroupContext{Version: version10, Suite: v.Suite, GroupID: v.GroupID, Epoch: uint64(i),
@@ -156,7 +156,7 @@ func TestVectorsPSKSecret(t *testing.T) {
 		}
 		Secret hexBytes `json:"psk_secret"`
 	}
-	forSuites(t, readVectors[vector](t, "psk_secret"), func(v *vector) Suite { return v.Suite }, 55, func(t *testing.T, s *cipherSuite, v *vector) {
+	forSuites(t, readVectors[vector](t, "psk_secret"), func(v *vector) Suite { return v.Suite }, 77, func(t *testing.T, s *cipherSuite, v *vector) {
 		var ids []PSKID
 		var psks []secret
 		for _, p := range v.PSKs {
@@ -176,12 +176,12 @@ func TestVectorsTranscriptHashes(t *testing.T) {
 		Confirmed hexBytes `json:"confirmed_transcript_hash_after"`
 		Interim   hexBytes `json:"interim_transcript_hash_after"`
 	}
-	forSuites(t, readVectors[vector](t, "transcript-hashes"), func(v *vector) Suite { return v.Suite }, 5, func(t *testing.T, s *cipherSuite, v *vector) {
+	forSuites(t, readVectors[vector](t, "transcript-hashes"), func(v *vector) Suite { return v.Suite }, 7, func(t *testing.T, s *cipherSuite, v *vector) {
 		raw := append([]byte{0, 1}, v.Content...) // an AuthenticatedContent has no version
 		r := wire.NewReader(raw)
 		r.Bytes(4)
 		c := &authenticatedContent{}
-		readContent(c, raw, r)
+		noConfig.readContent(c, raw, r)
 		if err := r.Finish(); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestVectorsSecretTree(t *testing.T) {
 		Leaves [][]leaf
 	}
 	lim := Limits{}.withDefaults()
-	forSuites(t, readVectors[vector](t, "secret-tree"), func(v *vector) Suite { return v.Suite }, 15, func(t *testing.T, s *cipherSuite, v *vector) {
+	forSuites(t, readVectors[vector](t, "secret-tree"), func(v *vector) Suite { return v.Suite }, 21, func(t *testing.T, s *cipherSuite, v *vector) {
 		k := s.senderKey(v.Sender.Secret, v.Sender.Ciphertext)
 		same(t, "sender key", k.key[:s.nk], v.Sender.Key)
 		same(t, "sender nonce", k.nonce[:s.nn], v.Sender.Nonce)

@@ -92,7 +92,7 @@ func (s *cipherSuite) openSenderData(o *opening, secret []byte, p *privateMessag
 
 // openContent decrypts p with o.key, which it erases, into an
 // authenticatedContent. The signature is still unchecked.
-func (s *cipherSuite) openContent(o *opening, sender senderData, p *privateMessage) (*authenticatedContent, error) {
+func (x *Config) openContent(s *cipherSuite, o *opening, sender senderData, p *privateMessage) (*authenticatedContent, error) {
 	defer o.key.erase()
 	o.key.guardNonce(sender.guard)
 	aead, err := s.newAEAD(o.key.key[:s.nk])
@@ -110,7 +110,7 @@ func (s *cipherSuite) openContent(o *opening, sender senderData, p *privateMessa
 	o.reader = *wire.NewReader(raw)
 	r, c := &o.reader, &o.result
 	r.Bytes(4)
-	readContent(c, raw, r)
+	x.readContent(c, raw, r)
 	if r.Err() == nil && len(bytes.TrimLeft(r.Rest(), "\x00")) != 0 {
 		r.Fail(fmt.Errorf("%w: padding is not zero", ErrMalformed))
 	}

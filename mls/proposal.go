@@ -10,8 +10,8 @@ import (
 
 // Proposal is one proposed change (RFC 9420, Section 12.1). It is one of
 // [Add], [Update], [Remove], [PreSharedKey], [ReInit], [ExternalInit],
-// [GroupContextExtensions], [AppDataUpdate], [AppEphemeral] and [SelfRemove],
-// always as a value, not a pointer.
+// [GroupContextExtensions], [AppDataUpdate], [AppEphemeral], [SelfRemove] and
+// [OtherProposal], always as a value, not a pointer.
 type Proposal interface {
 	Type() ProposalType
 	appendBody(b []byte) []byte
@@ -66,6 +66,16 @@ type AppEphemeral struct {
 
 // SelfRemove proposes to remove its sender.
 type SelfRemove struct{}
+
+// OtherProposal is a proposal of a type that the caller describes in a
+// [Config].
+type OtherProposal struct {
+	Kind ProposalType
+	Body []byte // without the type
+}
+
+// Type returns the Kind.
+func (p OtherProposal) Type() ProposalType { return p.Kind }
 
 // Type returns [ProposalAdd].
 func (Add) Type() ProposalType { return ProposalAdd }
@@ -135,6 +145,8 @@ func (p AppEphemeral) appendBody(b []byte) []byte {
 	return wire.AppendOpaque(b, p.Data)
 }
 
+func (p OtherProposal) appendBody(b []byte) []byte { return append(b, p.Body...) }
+
 func (SelfRemove) appendBody(b []byte) []byte { return b }
 
 func appendProposal(b []byte, p Proposal) []byte {
@@ -143,7 +155,7 @@ func appendProposal(b []byte, p Proposal) []byte {
 
 // encodable reports whether p can be put into a message: a known value type
 // with its parts present and within the limits.
-func encodable(p Proposal) error {
+func (x *Config) encodable(p Proposal) error {
 	switch p := p.(type) {
 	case Add:
 		if p.KeyPackage == nil || p.KeyPackage.raw == nil {
@@ -153,12 +165,12 @@ func encodable(p Proposal) error {
 		if p.Leaf == nil || p.Leaf.raw == nil {
 			return fmt.Errorf("%w: Update without a leaf", ErrInvalidConfig)
 		}
-	case Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions, AppDataUpdate, AppEphemeral, SelfRemove:
+	case Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions, AppDataUpdate, AppEphemeral, SelfRemove, OtherProposal:
 	default:
 		return fmt.Errorf("%w: proposal is a %T", ErrInvalidConfig, p)
 	}
 	r := wire.NewReader(appendProposal(nil, p))
-	decodeProposal(r)
+	x.decodeProposal(r)
 	if err := r.Finish(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
@@ -168,10 +180,10 @@ func encodable(p Proposal) error {
 // decodeProposal reads one proposal. What the result keeps aliases the input,
 // except for leaves and KeyPackages. A proposal of unknown type has no
 // readable end, so it stops the reader with ErrUnsupportedProposal.
-func decodeProposal(r *wire.Reader) Proposal {
+func (x *Config) decodeProposal(r *wire.Reader) Proposal {
 	switch t := ProposalType(r.Uint16()); t {
 	case ProposalAdd:
-		return Add{KeyPackage: readKeyPackage(r)}
+		return Add{KeyPackage: x.readKeyPackage(r)}
 	case ProposalUpdate:
 		leaf, _ := decodeLeafNode(r)
 		return Update{Leaf: leaf}
@@ -192,6 +204,9 @@ func decodeProposal(r *wire.Reader) Proposal {
 	case ProposalSelfRemove:
 		return SelfRemove{}
 	default:
+		if kind := x.kindOf(t); kind != nil {
+			return kind.read(r)
+		}
 		r.Fail(fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t)))
 		return nil
 	}

@@ -61,7 +61,7 @@ func (g *Group) planCommit(list []ProposalFrom, committer Sender, appData map[Co
 func (p *planner) add(from ProposalFrom) error {
 	t := from.Proposal.Type()
 	if p.committer.Type == SenderNewMemberCommit {
-		if err := externalAllows(from); err != nil {
+		if err := p.g.config.externalAllows(from); err != nil {
 			return err
 		}
 	}
@@ -96,6 +96,12 @@ func (p *planner) add(from ProposalFrom) error {
 			return invalid("SelfRemove must be a member's and committed by reference")
 		}
 		return p.remove(from.Sender.Leaf, t)
+	case OtherProposal:
+		kind := p.g.config.kindOf(t)
+		if kind == nil {
+			return fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t))
+		}
+		p.plan.pathRequired = p.plan.pathRequired || kind.PathRequired
 	default:
 		return fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t))
 	}
@@ -105,14 +111,15 @@ func (p *planner) add(from ProposalFrom) error {
 // externalAllows is the closed list of what an external commit may hold. A
 // newcomer cannot judge proposals sent inside the group, so only the draft's
 // SelfRemove comes by reference.
-func externalAllows(from ProposalFrom) error {
+func (x *Config) externalAllows(from ProposalFrom) error {
 	ok := !from.ByReference
 	switch from.Proposal.Type() {
 	case ProposalExternalInit, ProposalRemove, ProposalPSK, ProposalAppDataUpdate, ProposalAppEphemeral:
 	case ProposalSelfRemove:
 		ok = from.ByReference
 	default:
-		ok = false
+		kind := x.kindOf(from.Proposal.Type())
+		ok = ok && kind != nil && kind.External
 	}
 	if !ok {
 		return invalid("type 0x%04x in an external commit", uint16(from.Proposal.Type()))
@@ -125,8 +132,8 @@ func (p *planner) addMember(add Add) error {
 	if k.Suite != p.g.suite.id {
 		return invalid("Add with suite 0x%04x", uint16(k.Suite))
 	}
-	if err := k.Validate(p.now); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidProposals, err)
+	if err := k.check(p.g.suite, p.now); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrInvalidProposals, ErrInvalidKeyPackage, err)
 	}
 	p.plan.adds = append(p.plan.adds, k.Leaf)
 	p.plan.keyPackages = append(p.plan.keyPackages, k)

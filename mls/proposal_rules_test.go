@@ -229,7 +229,7 @@ func TestForgedPaths(t *testing.T) {
 		"ciphertext of other": {func(p *updatePath) { p.nodes[0].ciphertexts = p.nodes[1].ciphertexts }, ErrInvalidPath},
 	} {
 		r := wire.NewReader(content.raw[content.bodyStart:content.contentEnd])
-		commit := decodeCommit(r)
+		commit := noConfig.decodeCommit(r)
 		if err := r.Finish(); err != nil {
 			t.Fatal(err)
 		}

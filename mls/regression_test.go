@@ -3,7 +3,6 @@ package mls
 import (
 	"bytes"
 	"crypto"
-	"crypto/hpke"
 	"errors"
 	"slices"
 	"testing"
@@ -113,7 +112,7 @@ func externalCommit(t *testing.T, g *Group, signer crypto.Signer, inits int, lis
 	if err != nil {
 		t.Fatal(err)
 	}
-	kemOutput, sender, err := hpke.NewSender(must(s.kem.NewPublicKey(pub))(t), s.kdf, s.hpke, nil)
+	kemOutput, initSecret, err := s.newExternalInit(pub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +142,7 @@ func externalCommit(t *testing.T, g *Group, signer crypto.Signer, inits int, lis
 		t.Fatal(err)
 	}
 	step.tree, step.keys, step.commitSecret = path.tree, path.keys, path.commitSecret
-	step.initSecret = must(sender.Export(externalInitLabel, s.nh))(t)
+	step.initSecret = initSecret
 	step.psk = s.pskSecret(nil, nil)
 
 	encoded := make([]proposalOrRef, len(list))
@@ -619,7 +618,7 @@ func TestSecretsWithoutPathKeys(t *testing.T) {
 	a, b := members[0], members[1]
 	full := b.group.AppendSecrets(nil)
 	cut := bytes.TrimSuffix(full, b.group.keys.appendPathKeys([]byte{1}))
-	g := must(DecodeState(b.group.AppendState(nil), append(slices.Clone(cut), 0), b.group.AppendRatchets(nil)))(t)
+	g := must(testSuites.DecodeState(b.group.AppendState(nil), append(slices.Clone(cut), 0), b.group.AppendRatchets(nil)))(t)
 	b.group = g
 	if _, err := b.apply(a.commit(CommitConfig{Path: PathAlways}).Message); !errors.Is(err, ErrErased) {
 		t.Errorf("apply: %v", err)

@@ -13,7 +13,7 @@ import (
 // pointer and inside other values, under every verb, and as JSON and log text.
 func TestSecretsDoNotPrint(t *testing.T) {
 	key := secret(bytes.Repeat([]byte{0xa7}, 32))
-	s := must(suiteOf(testSuite))(t)
+	s := must(testSuites.suiteOf(testSuite))(t)
 	message := messageKey{key: [32]byte(key)}
 	r := ratchet{secret: key, skipped: []skippedKey{{key: message}}}
 	node := frontierNode{value: key}

@@ -105,8 +105,12 @@ func (g *Group) AppendSecrets(b []byte) []byte {
 // secrets have its key, the confirmation tag are recomputed; a state that does
 // not agree with itself gives [ErrSavedState].
 func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
+	return decodeState(state, secrets, ratchets, nil)
+}
+
+func decodeState(state, secrets, ratchets []byte, x *Config) (*Group, error) {
 	r := wire.NewReader(bytes.Clone(state))
-	g := &Group{}
+	g := &Group{config: x}
 	g.readPublic(r, recordState)
 	g.limits = Limits{TreeLeaves: r.Uint32(), Ahead: r.Uint32(), Skipped: r.Uint32()}
 	if g.limits != g.limits.withDefaults() {
@@ -118,7 +122,7 @@ func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 		return nil, r.Err()
 	}
 	var err error
-	if g.suite, err = suiteOf(g.context.Suite); err != nil {
+	if g.suite, err = x.suiteOf(g.context.Suite); err != nil {
 		return nil, err
 	}
 	if g.tree, err = decodeTree(g.suite, r.Rest(), g.limits); err != nil {
@@ -132,7 +136,7 @@ func DecodeState(state, secrets, ratchets []byte) (*Group, error) {
 // the public part suffices. See [DecodeState] for the rest.
 func (g *Group) DecodeDelta(delta, secrets, ratchets []byte) (*Group, error) {
 	r := wire.NewReader(bytes.Clone(delta))
-	next := &Group{suite: g.suite, limits: g.limits, self: g.self}
+	next := &Group{suite: g.suite, config: g.config, limits: g.limits, self: g.self}
 	next.readPublic(r, recordDelta)
 	parent := r.Opaque()
 	next.context = g.context

@@ -20,7 +20,7 @@ func (r records) equal(o records) bool {
 
 func (r records) load(t testing.TB) *Group {
 	t.Helper()
-	return must(DecodeState(r.state, r.secrets, r.ratchets))(t)
+	return must(testSuites.DecodeState(r.state, r.secrets, r.ratchets))(t)
 }
 
 // unchanged runs f, which must fail with want, and checks that g is as before.
@@ -83,7 +83,7 @@ func TestFailuresChangeNothing(t *testing.T) {
 	for i := range good.Message {
 		broken := bytes.Clone(good.Message)
 		broken[i] ^= 1
-		m, err := DecodeMessage(broken)
+		m, err := testSuites.DecodeMessage(broken)
 		if err != nil {
 			continue
 		}
@@ -102,7 +102,7 @@ func TestFailuresChangeNothing(t *testing.T) {
 	for i := range staged.Message {
 		broken := bytes.Clone(staged.Message)
 		broken[i] ^= 1
-		m, err := DecodeMessage(broken)
+		m, err := testSuites.DecodeMessage(broken)
 		if err != nil {
 			continue
 		}
@@ -180,7 +180,7 @@ func TestErase(t *testing.T) {
 	}
 	// Erased groups still carry deltas, and their children are not affected.
 	b.group.Erase(UseAll)
-	restored := must(DecodeState(b.group.AppendState(nil), b.group.AppendSecrets(nil), b.group.AppendRatchets(nil)))(t)
+	restored := must(testSuites.DecodeState(b.group.AppendState(nil), b.group.AppendSecrets(nil), b.group.AppendRatchets(nil)))(t)
 	delta := must(next.AppendDelta(nil, b.group))(t)
 	saved := save(next)
 	b.group = must(restored.DecodeDelta(delta, saved.secrets, saved.ratchets))(t)

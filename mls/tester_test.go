@@ -5,13 +5,26 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/cloudflare/circl/sign/ed448"
+
+	"github.com/marmotgo/marmot/mls/internal/goldilocks"
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
 const testSuite = X25519_AES128GCM_SHA256_Ed25519
+
+// testSuites adds every suite that is not this package's own.
+var testSuites = &Config{Suites: []CipherSuite{NewCipherSuite(goldilocks.AES256GCM()), NewCipherSuite(goldilocks.ChaCha20Poly1305()),
+	XWing(testXWing)}}
+
+const testXWing Suite = 0xf0e1
+
+// noConfig knows only what the package has itself.
+var noConfig *Config
 
 var testTime = time.Unix(1_700_000_000, 0)
 
@@ -26,9 +39,13 @@ type tester struct {
 
 func newSigner(t testing.TB, id Suite) crypto.Signer {
 	t.Helper()
-	s := must(suiteOf(id))(t)
-	if s.curve != nil {
-		return must(ecdsa.GenerateKey(s.curve, rand.Reader))(t)
+	s := must(testSuites.suiteOf(id))(t)
+	switch scheme := s.signature.(type) {
+	case *ecdsaScheme:
+		return must(ecdsa.GenerateKey(scheme.curve, rand.Reader))(t)
+	case ed25519Scheme:
+	default:
+		return ed448.NewKeyFromSeed(randomBytes(ed448.SeedSize))
 	}
 	_, priv, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -53,7 +70,7 @@ func newTester(t testing.TB, id Suite, name string) *tester {
 	c := &tester{t: t, signer: newSigner(t, id)}
 	var err error
 	c.kp, c.keys, err = NewKeyPackage(c.signer, KeyPackageConfig{Suite: id, Credential: BasicCredential([]byte(name)),
-		Capabilities: testCapabilities(id), Lifetime: testLifetime})
+		Capabilities: testCapabilities(id), Lifetime: testLifetime, Config: testSuites})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +80,7 @@ func newTester(t testing.TB, id Suite, name string) *tester {
 func leafOf(t testing.TB, s *cipherSuite, signer crypto.Signer) *LeafNode {
 	t.Helper()
 	kp, _, err := NewKeyPackage(signer, KeyPackageConfig{Suite: s.id, Credential: BasicCredential([]byte("leaf")),
-		Capabilities: testCapabilities(s.id), Lifetime: testLifetime})
+		Capabilities: testCapabilities(s.id), Lifetime: testLifetime, Config: testSuites})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +101,7 @@ func (c *tester) create(ext Extensions) *tester {
 	c.t.Helper()
 	c.group = must(Create(c.signer, GroupConfig{Suite: c.kp.Suite, GroupID: []byte("group"),
 		Credential: BasicCredential([]byte("creator")), Capabilities: testCapabilities(c.kp.Suite),
-		Lifetime: testLifetime, Extensions: ext}))(c.t)
+		Lifetime: testLifetime, Extensions: ext, Config: testSuites}))(c.t)
 	return c
 }
 
@@ -116,12 +133,12 @@ func (c *tester) join(welcome []byte) {
 	if !ok {
 		c.t.Fatal("no Welcome")
 	}
-	c.group = must(Join(w, c.kp, c.keys, JoinConfig{Now: testTime, Signer: c.signer}))(c.t).Group
+	c.group = must(Join(w, c.kp, c.keys, JoinConfig{Now: testTime, Signer: c.signer, Config: testSuites}))(c.t).Group
 }
 
 func decode(t testing.TB, b []byte) *Message {
 	t.Helper()
-	return must(DecodeMessage(b))(t)
+	return must(testSuites.DecodeMessage(b))(t)
 }
 
 func (c *tester) commit(cfg CommitConfig) *Staged {
@@ -210,4 +227,13 @@ func (g *Group) newContentUnbound(sender Sender, by *tester, p Proposal) (*authe
 	unbound := *g
 	unbound.contextBytes = nil
 	return unbound.newContentFrom(sender, by.signer, WirePublicMessage, ContentProposal, nil, reencodeProposal(p))
+}
+
+// allSuites returns the rows of every suite that can be had.
+func allSuites() []*cipherSuite {
+	list := slices.Clone(builtinSuites)
+	for _, s := range testSuites.Suites {
+		list = append(list, s.row)
+	}
+	return list
 }

@@ -30,7 +30,7 @@ type testMembers struct {
 }
 
 func newTestMembers(tb testing.TB) *testMembers {
-	s, err := suiteOf(X25519_AES128GCM_SHA256_Ed25519)
+	s, err := testSuites.suiteOf(X25519_AES128GCM_SHA256_Ed25519)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -54,7 +54,7 @@ type treeValidationVector struct {
 
 func TestVectorsTreeValidation(t *testing.T) {
 	list := readVectors[treeValidationVector](t, "tree-validation")
-	forSuites(t, list, func(v *treeValidationVector) Suite { return v.Suite }, 70, func(t *testing.T, s *cipherSuite, v *treeValidationVector) {
+	forSuites(t, list, func(v *treeValidationVector) Suite { return v.Suite }, 98, func(t *testing.T, s *cipherSuite, v *treeValidationVector) {
 		tree := must(decodeTree(s, v.Tree, Limits{}))(t)
 		same(t, "encoding", tree.appendTree(nil), v.Tree)
 		if got := treemath.Width(tree.leafWidth()); int(got) != len(v.Resolutions) {
@@ -131,7 +131,7 @@ func TestVectorsTreeOperations(t *testing.T) {
 		before := must(decodeTree(s, v.TreeBefore, Limits{}))(t)
 		same(t, "hash before", before.treeHash(), v.TreeHashBefore)
 		r := wire.NewReader(v.Proposal)
-		p := decodeProposal(r)
+		p := noConfig.decodeProposal(r)
 		if err := r.Finish(); err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +203,7 @@ func vectorKeys(t *testing.T, tree *ratchetTree, l kemLeaf) *pathKeys {
 
 func TestVectorsTreeKEM(t *testing.T) {
 	list := readVectors[treeKEMVector](t, "treekem")
-	forSuites(t, list, func(v *treeKEMVector) Suite { return v.Suite }, 55, func(t *testing.T, s *cipherSuite, v *treeKEMVector) {
+	forSuites(t, list, func(v *treeKEMVector) Suite { return v.Suite }, 77, func(t *testing.T, s *cipherSuite, v *treeKEMVector) {
 		tree := must(decodeTree(s, v.Tree, Limits{}))(t)
 		if err := tree.checkParentHashes(); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/cloudflare/circl/sign/ed448"
+
 	"github.com/marmotgo/marmot/internal/vectors"
 )
 
@@ -41,7 +43,7 @@ func forSuites[T any](t *testing.T, list []T, suite func(*T) Suite, want int, f 
 	t.Helper()
 	ran := 0
 	for i := range list {
-		s, err := suiteOf(suite(&list[i]))
+		s, err := testSuites.suiteOf(suite(&list[i]))
 		if err != nil {
 			continue
 		}
@@ -73,8 +75,11 @@ func must[T any](v T, err error) func(t testing.TB) T {
 // signerOf returns the signer of a raw private key.
 func signerOf(t testing.TB, s *cipherSuite, priv []byte) crypto.Signer {
 	t.Helper()
-	if s.curve == nil {
+	switch scheme := s.signature.(type) {
+	case ed25519Scheme:
 		return ed25519.NewKeyFromSeed(priv[:ed25519.SeedSize])
+	case *ecdsaScheme:
+		return must(ecdsa.ParseRawPrivateKey(scheme.curve, padKey(s, priv)))(t)
 	}
-	return must(ecdsa.ParseRawPrivateKey(s.curve, padKey(s, priv)))(t)
+	return ed448.NewKeyFromSeed(priv[:ed448.SeedSize])
 }

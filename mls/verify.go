@@ -121,7 +121,7 @@ func (g *Group) Verify(m *Message) (Verified, error) {
 	if c.contentType == ContentCommit {
 		return &VerifiedCommit{content: c, state: g.tag}, nil
 	}
-	if err := checkProposer(m.format, c); err != nil {
+	if err := g.config.checkProposer(m.format, c); err != nil {
 		return nil, err
 	}
 	return &VerifiedProposal{content: c, ref: c.proposalRef(g.suite), state: g.tag}, nil
@@ -196,7 +196,7 @@ func (g *Group) verifyPrivate(p *privateMessage) (*authenticatedContent, error) 
 
 // checkProposer holds a single proposal to who may send it and how (Section
 // 12.1.8 and the extensions draft).
-func checkProposer(format WireFormat, c *authenticatedContent) error {
+func (x *Config) checkProposer(format WireFormat, c *authenticatedContent) error {
 	ok := true
 	switch c.proposal.Type() {
 	case ProposalUpdate, ProposalSelfRemove:
@@ -206,6 +206,9 @@ func checkProposer(format WireFormat, c *authenticatedContent) error {
 	case ProposalAdd:
 	default:
 		ok = c.sender.Type != SenderNewMemberProposal
+		if kind := x.kindOf(c.proposal.Type()); kind != nil && c.sender.Type == SenderExternal {
+			ok = kind.External
+		}
 	}
 	if c.proposal.Type() == ProposalSelfRemove && format != WirePublicMessage {
 		ok = false

@@ -154,5 +154,5 @@ func (s *cipherSuite) sealGroupSecrets(k *KeyPackage, secrets *groupSecrets, gro
 	plaintext := secrets.append(make([]byte, 0, 512))
 	defer clear(plaintext)
 	kemOutput, ciphertext, err := s.encryptWithLabel(k.InitKey, "Welcome", groupInfo, plaintext)
-	return encryptedSecrets{ref: k.Ref(), kemOutput: kemOutput, ciphertext: ciphertext}, err
+	return encryptedSecrets{ref: k.refIn(s), kemOutput: kemOutput, ciphertext: ciphertext}, err
 }

@@ -57,6 +57,9 @@ func (r *Reader) Since(start int) []byte {
 	return r.data[start:r.off:r.off]
 }
 
+// Peek returns the bytes that are left without reading them.
+func (r *Reader) Peek() []byte { return r.data[r.off:len(r.data):len(r.data)] }
+
 // Rest reads all bytes that are left.
 func (r *Reader) Rest() []byte {
 	b := r.data[r.off:]
