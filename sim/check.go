@@ -1,125 +1,212 @@
 package sim
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
 )
 
-// window is the number of epochs within which a message that comes late is
-// still delivered (convergence.md).
-const window = 5
-
-// check compares what the clients came to, when all have received the same.
+// check judges where everybody came to after all have received everything.
 func (w *World) check() error {
-	return errors.Join(w.checkTips(), w.checkMessages())
-}
-
-// checkTips demands one state of all clients who take each other for members.
-// A client that was invited by a commit that lost sits on a branch that the
-// others left; it is counted, not excused.
-func (w *World) checkTips() error {
 	var errs []error
-	for i, a := range w.clients {
-		if !a.active() {
+	for _, m := range w.everybody() {
+		if m.c.rogue {
 			continue
 		}
-		sa := a.g.Status()
-		if sa.Cause != "" {
-			errs = append(errs, fmt.Errorf("%s needs help: %s", a.name, sa.Cause))
-		}
-		for _, b := range w.clients[i+1:] {
-			if !b.active() {
+		errs = append(errs, w.checkTip(m), w.checkRest(m), w.checkMessages(m), w.checkSecrets(m), w.checkRequests(m))
+	}
+	errs = append(errs, w.checkPairs(), w.checkRemoved())
+	return errors.Join(errs...)
+}
+
+// checkTip demands that a member is where the text puts it.
+func (w *World) checkTip(m *member) error {
+	if !m.active() {
+		return nil
+	}
+	v := m.situation(m.g.Tip())
+	if v == nil {
+		return fmt.Errorf("%s is in a state that nobody made", m)
+	}
+	st, s := m.g.Status(), v.tip
+	if !slices.Equal(st.Members, accountsOf(s)) || !slices.Equal(st.Admins, s.settings.Admins) || st.Name != s.settings.Profile.Name {
+		return fmt.Errorf("%s shows other members, admins or settings than its state has", m)
+	}
+	if want, _ := v.choose(); want != nil && want != v.tip {
+		return fmt.Errorf("%s stays in %s, but by the rules %s wins%s", m, w.describe(v.tip), w.describe(want), w.explain(v))
+	}
+	return nil
+}
+
+func accountsOf(s *state) []nostr.PubKey {
+	out := make([]nostr.PubKey, 0, len(s.members))
+	for a := range s.members {
+		out = append(out, a)
+	}
+	return wire.NewAdmins(out...) // sorted
+}
+
+// checkPairs demands one tip of all members of a group who take each other for
+// members. Where they differ, the protocol has to allow it, for a cause that
+// is found here and counted.
+func (w *World) checkPairs() error {
+	var errs []error
+	all := w.everybody()
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.group != b.group || !a.active() || !b.active() || a.c.rogue || b.c.rogue || a.g.Tip() == b.g.Tip() {
 				continue
 			}
-			sb := b.g.Status()
-			if !slices.Contains(sa.Members, b.pub()) || !slices.Contains(sb.Members, a.pub()) {
+			s, t := w.ledger.named(a.g.Tip()), w.ledger.named(b.g.Tip())
+			if !s.members[b.c.account.pub] || !t.members[a.c.account.pub] {
 				continue
 			}
-			if a.tip() != b.tip() {
-				if a.stranded() || b.stranded() {
-					w.Stats.Stranded++
-					continue
-				}
-				errs = append(errs, fmt.Errorf("%s is at epoch %d (%s), %s at epoch %d (%s)", a.name, sa.Epoch, a.tip()[:8], b.name, sb.Epoch, b.tip()[:8]))
+			if err := w.excuse(a, b, s, t); err != nil {
+				errs = append(errs, err)
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// stranded reports whether no other active client has this one's first state:
-// its invitation was made on a branch that lost.
-func (c *Client) stranded() bool {
-	for _, other := range c.w.clients {
-		if other != c && other.active() && other.tip() == c.tip() {
-			return false
-		}
+func (w *World) excuse(a, b *member, s, t *state) error {
+	f := fork(s, t)
+	switch {
+	case f == nil:
+		return fmt.Errorf("%s and %s are in groups that never were one", a, b)
+	case !a.root.leadsTo(t) || !b.root.leadsTo(s):
+		w.Stats.Stranded++ // one was invited by a commit that the other left
+		return nil
+	case f.epoch+rewindLimit < a.highest || f.epoch+rewindLimit < b.highest:
+		w.Stats.Beyond++
+		return nil
 	}
-	return true
+	va, vb := a.situation(a.g.Tip()), b.situation(b.g.Tip())
+	va.edges()
+	vb.edges()
+	if va.start() != vb.start() && (a.root.depth > vb.start().depth || b.root.depth > va.start().depth) {
+		w.Stats.Newcomer++
+		return nil
+	}
+	return fmt.Errorf("%s is in %s, %s in %s, and both received the same", a, w.describe(s), b, w.describe(t))
 }
 
-// checkMessages demands that nobody is shown a message twice, and that those
-// who end on the same state and were in the group all along were shown the
-// same.
-func (w *World) checkMessages() error {
-	var errs []error
-	shown := map[*Client]map[nostr.ID]int{}
-	for _, c := range w.clients {
-		shown[c] = c.shown()
-		for id, n := range shown[c] {
-			if n > 1 {
-				errs = append(errs, fmt.Errorf("%s was shown message %.8s %d times", c.name, id, n))
-			}
+// checkRest demands that nothing is left undone without a stated cause.
+func (w *World) checkRest(m *member) error {
+	st := m.g.Status()
+	switch {
+	case st.Cause != "":
+		return fmt.Errorf("%s needs help: %s", m, st.Cause)
+	case !m.active():
+		return nil
+	case st.Lifecycle != group.Stable || st.Convergence != group.Settled || st.Outstanding > 0:
+		return fmt.Errorf("%s is not at rest: %s, %s, outstanding %d, queued %d", m, st.Lifecycle, st.Convergence, st.Outstanding, st.Queued)
+	}
+	records, err := m.c.disk.records(m.prefix())
+	if err != nil {
+		return err
+	}
+	v := m.situation(m.g.Tip())
+	v.edges()
+	for _, r := range records {
+		if err := w.checkWaiting(m, v, r); err != nil {
+			return err
 		}
 	}
-	for _, author := range w.clients {
-		if !author.active() {
-			continue
-		}
-		for _, e := range author.effects {
-			m, err := nostr.ParseRumor(e.Payload)
-			if err != nil || e.Kind != group.EffectMessage || !e.Own || shown[author][m.ID] != 1 {
-				continue
-			}
-			for _, c := range w.clients {
-				if c.tip() != author.tip() || c.joined.After(w.settled) || shown[c][m.ID] > 0 {
-					continue
-				}
-				if c.g.Epoch() > e.Epoch+window {
-					w.Stats.Expired++ // it came when the protocol no longer delivers it
-				} else {
-					errs = append(errs, fmt.Errorf("%s was never shown %q", c.name, m.Content))
-				}
-			}
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// shown counts the messages a client shows: delivered and not withdrawn. One
-// payload may have come in several MLS messages; each is withdrawn by itself.
-func (c *Client) shown() map[nostr.ID]int {
-	inner := map[wire.MessageID]nostr.ID{}
-	for _, e := range c.effects {
-		m, err := nostr.ParseRumor(e.Payload)
+// checkWaiting demands of what waits that its state is not there.
+func (w *World) checkWaiting(m *member, v *situation, r group.Record) error {
+	kind, rest, _ := strings.Cut(r.Key, "/")
+	switch kind {
+	case "intent":
+		return m.checkQueued(r)
+	case "raw":
+		id, err := nostr.ParseID(rest)
 		if err != nil {
-			continue
+			return err
 		}
-		switch e.Kind {
-		case group.EffectMessage, group.EffectRestored:
-			inner[e.Message] = m.ID
-		case group.EffectInvalidated:
-			delete(inner, e.Message)
+		if s := w.ledger.stateOf(id); s != nil && m.has(v, s) {
+			return fmt.Errorf("%s does not open %s although it has its state", m, w.ledger.labels[w.ledger.messages[id]])
+		}
+	case "input":
+		var in inputRecord
+		var id wire.MessageID
+		if err := errors.Join(json.Unmarshal(r.Value, &in), id.UnmarshalText([]byte(rest))); err != nil {
+			return err
+		}
+		if in.Disposition != "deferred" || in.Own {
+			return nil
+		}
+		if a := w.ledger.said[id]; a != nil && m.has(v, a.state) {
+			return fmt.Errorf("%s has not decided about message %s", m, a.label)
+		}
+		if s := w.ledger.commits[id]; s != nil && m.has(v, s.parent) && in.State == "" && w.ledger.broken[id] == "" {
+			return fmt.Errorf("%s has not placed commit %s although it has its parent", m, w.ledger.labels[id])
 		}
 	}
-	out := map[nostr.ID]int{}
-	for _, id := range inner {
-		out[id]++
+	return nil
+}
+
+// checkQueued demands of a request that waits that its time has not come, and
+// that only the client itself made it wait.
+func (m *member) checkQueued(r group.Record) error {
+	var i struct {
+		Kind      string    `json:"kind"`
+		NotBefore time.Time `json:"not_before"`
 	}
-	return out
+	if err := json.Unmarshal(r.Value, &i); err != nil {
+		return err
+	}
+	planned := i.Kind == "update" || i.Kind == "departures"
+	if !planned || !i.NotBefore.After(m.c.now()) {
+		return fmt.Errorf("%s leaves a request undone: %s, due %v ago", m, i.Kind, m.c.now().Sub(i.NotBefore))
+	}
+	return nil
+}
+
+// stateOf returns the state in which the message of an event was made.
+func (l *ledger) stateOf(event nostr.ID) *state {
+	id := l.messages[event]
+	if a := l.said[id]; a != nil {
+		return a.state
+	}
+	if s := l.commits[id]; s != nil {
+		return s.parent
+	}
+	return l.asks[id]
+}
+
+// has reports whether a member must be able to use a state: it has the commits
+// that lead there, is in it, and nothing of it was erased.
+func (m *member) has(v *situation, s *state) bool {
+	if s == v.root {
+		return s.epoch >= v.anchor()
+	}
+	return v.commits[s] && s.epoch >= v.anchor() && s.members[m.c.account.pub] && v.eligible(s)
+}
+
+// checkRequests demands that everything a person asked for came to an end that
+// the person was told.
+func (w *World) checkRequests(m *member) error {
+	for _, e := range m.effects {
+		if e.Kind == group.EffectPublished || e.Kind == group.EffectFailed {
+			delete(m.asked, e.Ref)
+		}
+	}
+	if !m.active() {
+		return nil
+	}
+	for ref := range m.asked {
+		return fmt.Errorf("%s was never told what became of %q", m, ref)
+	}
+	return nil
 }

@@ -7,31 +7,61 @@ import (
 	"github.com/marmotgo/marmot/nostr"
 )
 
-// Dump writes what every client was told, for a person who looks for the
-// cause of a failing seed.
+func (w *World) nameOfAccount(k nostr.PubKey) string {
+	for _, c := range w.clients {
+		if c.account.pub == k {
+			return c.name
+		}
+	}
+	return "-"
+}
+
+// describe names a state for a person: by the event that made it.
+func (w *World) describe(s *state) string {
+	if s == nil {
+		return "no state"
+	}
+	label := w.ledger.labels[s.commit]
+	if label == "" {
+		label = "the beginning"
+	}
+	return fmt.Sprintf("epoch %d (%s)", s.epoch, label)
+}
+
+// explain shows what the rules compared.
+func (w *World) explain(v *situation) string {
+	_, all := v.choose()
+	out := fmt.Sprintf("\n  from %s, tip %s", w.describe(v.start()), w.describe(v.tip))
+	for _, c := range all {
+		out += fmt.Sprintf("\n  %s: depth %d, quorum %v, score %d, privileged %v, %s, %.6s", w.describe(c.tip), c.depth, c.quorum, c.score, c.tip.privileged, w.nameOfAccount(c.tip.committer), c.tip.commit)
+	}
+	return out
+}
+
+// Dump writes what every client was told, for a person who looks for the cause
+// of a failing seed.
 func (w *World) Dump() string {
 	var b strings.Builder
-	name := func(k nostr.PubKey) string {
-		for _, c := range w.clients {
-			if c.pub() == k {
-				return c.name
-			}
-		}
-		return "-"
-	}
 	for _, c := range w.clients {
-		fmt.Fprintf(&b, "%s\n", c.name)
-		for _, e := range c.effects {
-			text := e.Text
-			if m, err := nostr.ParseRumor(e.Payload); err == nil {
-				text = fmt.Sprintf("%.6s %s", m.ID, m.Content)
+		for _, m := range c.members {
+			fmt.Fprintf(&b, "%s\n", m)
+			for _, e := range m.effects {
+				text := e.Text
+				if rumor, err := nostr.ParseRumor(e.Payload); err == nil {
+					text = rumor.Content
+				}
+				fmt.Fprintf(&b, "  %7.2fs epoch %-2d %-16s", e.At.Sub(w.start).Seconds(), e.Epoch, e.Kind)
+				if l := w.ledger.labels[e.Commit]; l != "" {
+					fmt.Fprintf(&b, " commit %s", l)
+				}
+				if l := w.ledger.labels[e.Message]; l != "" {
+					fmt.Fprintf(&b, " message %s", l)
+				}
+				fmt.Fprintf(&b, " %s %s %q %s\n", w.nameOfAccount(e.Actor), w.nameOfAccount(e.Subject), text, e.Ref)
 			}
-			fmt.Fprintf(&b, "  %6.2fs epoch %-2d %-16s commit %.6s message %.6s by %s of %s %q own=%v turn=%d\n", e.At.Sub(w.start).Seconds(), e.Epoch, e.Kind, e.Commit, e.Message, name(e.Actor), name(e.Subject), text, e.Own, e.Turn)
-		}
-		if c.g != nil {
-			st := c.g.Status()
+			st := m.g.Status()
 			st.Members, st.Admins = nil, nil
-			fmt.Fprintf(&b, "  tip %.8s %+v\n", c.tip(), st)
+			fmt.Fprintf(&b, "  in %s, %+v\n", w.describe(w.ledger.named(m.g.Tip())), st)
 		}
 	}
 	return b.String()

@@ -1,204 +1,269 @@
 package sim
 
 import (
-	"container/heap"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
-	"github.com/marmotgo/marmot/wire"
 )
 
-// Config says what history to play.
-type Config struct {
-	Seed    uint64
-	Clients int           // 2 and more; the first founds the group
-	Actions int           // things that people do
-	Pace    time.Duration // mean time between two actions
-	Delay   time.Duration // longest time a relay takes to deliver
-	Loss    float64       // chance that a live delivery is lost
-	Repeat  float64       // chance that it comes twice
-	Silent  float64       // chance that a relay does not answer a publication
-	Crash   float64       // chance that a step is lost before or after it is stored
-}
-
-// World is one history being played.
+// World is one history being played. It is not safe for concurrent use.
 type World struct {
-	cfg     Config
-	rng     *rand.Rand
-	now     time.Time
-	clients []*Client
-	stored  []*nostr.Event // what the relays have, in order of arrival
-	has     map[nostr.ID]bool
-	queue   schedule
-	seq     int
-	start   time.Time
-	settled time.Time // when the founding members had joined
-	Stats   Stats
-}
-
-// Stats counts what a history contained.
-type Stats struct {
-	Actions, Refused, Commits, Forks, Crashes, Messages, Withdrawn, Expired, Stranded int
+	cfg        Config
+	start      time.Time
+	now        time.Duration // since the start
+	rng        *rand.Rand    // of what people do; nil plays a script
+	fate       fate
+	script     Script // as it was played so far
+	clients    []*Client
+	relays     []*relay
+	cut        map[string]bool // "client relay" pairs that do not reach each other
+	groups     []string        // MLS group ids in hex, as they were founded
+	packets    map[nostr.ID]*packet
+	queue      schedule
+	ledger     *ledger
+	cover      *Coverage
+	transcript transcript
+	Stats      Stats
 }
 
 // New prepares a world; nothing has happened in it.
-func New(cfg Config) *World {
-	w := &World{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), now: time.Unix(1_790_000_000, 0), has: map[nostr.ID]bool{}}
-	w.start = w.now
+func New(cfg Config, cover *Coverage) (*World, error) {
+	cfg.Groups, cfg.Relays = max(cfg.Groups, 1), max(cfg.Relays, 1)
+	if cover == nil {
+		cover = NewCoverage()
+	}
+	w := &World{
+		cfg: cfg, start: time.Unix(1_790_000_000, 0), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
+		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{},
+		ledger: newLedger(), cover: cover, transcript: transcript{sha256.New()},
+		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, Join: cfg.JoinUpdate},
+	}
+	for i := range cfg.Relays {
+		w.relays = append(w.relays, newRelay(i, cfg.Liars))
+	}
 	for i := range cfg.Clients {
-		w.clients = append(w.clients, newClient(w, i))
+		c, err := newClient(w, i)
+		if err != nil {
+			return nil, errors.Join(err, w.Close())
+		}
+		w.clients = append(w.clients, c)
 	}
-	return w
+	return w, nil
 }
 
-// task is something that happens at a time.
-type task struct {
-	at  time.Time
-	seq int
-	do  func() error
-}
-
-type schedule []task
-
-func (s schedule) Len() int { return len(s) }
-func (s schedule) Less(i, j int) bool {
-	if !s[i].at.Equal(s[j].at) {
-		return s[i].at.Before(s[j].at)
+// NewScripted prepares a world that plays a script.
+func NewScripted(s *Script, cover *Coverage, dir string) (*World, error) {
+	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, JoinUpdate: s.Join, Dir: dir}, cover)
+	if err != nil {
+		return nil, err
 	}
-	return s[i].seq < s[j].seq
-}
-func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(x any)   { *s = append(*s, x.(task)) }
-func (s *schedule) Pop() any {
-	old := *s
-	t := old[len(old)-1]
-	*s = old[:len(old)-1]
-	return t
-}
-
-func (w *World) after(d time.Duration, do func() error) {
-	w.seq++
-	heap.Push(&w.queue, task{w.now.Add(d), w.seq, do})
-}
-
-func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
-
-func (w *World) delay() time.Duration {
-	if w.cfg.Delay <= 0 {
-		return 0
+	w.rng, w.fate = nil, fate{said: map[string]string{}}
+	for _, f := range s.Faults {
+		w.fate.said[f.Key] = f.Value
 	}
-	return time.Duration(w.rng.Int64N(int64(w.cfg.Delay)))
+	w.script = *s
+	return w, nil
 }
 
-// runUntil plays what is scheduled up to a time.
-func (w *World) runUntil(end time.Time) error {
-	for len(w.queue) > 0 && !w.queue[0].at.After(end) {
-		t := heap.Pop(&w.queue).(task)
-		w.now = t.at
+// Close releases the disks.
+func (w *World) Close() error {
+	var err error
+	for _, c := range w.clients {
+		err = errors.Join(err, c.disk.close())
+	}
+	return err
+}
+
+// Script returns the history so far as a script.
+func (w *World) Script() *Script {
+	s := w.script
+	if w.rng != nil {
+		s.Faults = w.fate.log
+	}
+	return &s
+}
+
+// transcript is a hash over everything that was published and stored.
+type transcript struct{ hash.Hash }
+
+func (t transcript) event(e *nostr.Event) { t.Write(e.ID[:]) }
+
+func (t transcript) record(r group.Record) {
+	t.Write([]byte(r.Key))
+	t.Write(r.Value)
+}
+
+// Digest identifies the history byte for byte.
+func (w *World) Digest() string { return fmt.Sprintf("%x", w.transcript.Sum(nil)) }
+
+func (w *World) after(d time.Duration, do func() error) { w.queue.add(w.now+d, do) }
+
+func (w *World) runUntil(end time.Duration) error {
+	for {
+		t, ok := w.queue.next(end)
+		if !ok {
+			w.now = max(w.now, end)
+			return nil
+		}
+		w.now = max(w.now, t.at)
 		if err := t.do(); err != nil {
 			return err
 		}
 	}
-	w.now = end
-	return nil
 }
 
 // Run plays the whole history, lets everything arrive, and checks the result.
 func (w *World) Run() error {
-	if err := w.clients[0].found(w.clients[1 : len(w.clients)-len(w.clients)/4]); err != nil {
-		return err
+	err := w.play()
+	if err == nil {
+		err = w.quiesce()
 	}
-	if err := w.runUntil(w.now.Add(w.cfg.Delay*3 + time.Second)); err != nil {
-		return err
+	if err == nil {
+		err = w.check()
 	}
-	w.settled = w.now
-	for range w.cfg.Actions {
-		pause := time.Duration(w.rng.ExpFloat64() * float64(w.cfg.Pace))
-		if err := w.runUntil(w.now.Add(min(pause, 4*w.cfg.Pace))); err != nil {
-			return err
-		}
-		if err := w.act(); err != nil {
-			return err
-		}
-		if err := w.refetch(w.clients[w.rng.IntN(len(w.clients))]); err != nil {
-			return err
-		}
-	}
-	if err := w.quiesce(); err != nil {
-		return err
-	}
-	return w.check()
+	return err
 }
 
-// quiesce lets every delivery happen, then gives every client everything that
-// the relays have, until nothing changes any more.
-func (w *World) quiesce() error {
-	w.cfg.Silent, w.cfg.Crash, w.cfg.Loss = 0, 0, 0
-	for round := range 40 {
-		before := w.fingerprint()
-		for _, c := range w.clients {
-			if err := w.refetch(c); err != nil {
+func (w *World) play() error {
+	if w.rng == nil {
+		for _, s := range w.script.Steps {
+			if err := w.runUntil(s.At); err != nil {
+				return err
+			}
+			if err := w.do(s); err != nil {
 				return err
 			}
 		}
-		if err := w.runUntil(w.now.Add(20 * time.Second)); err != nil {
+		return nil
+	}
+	for _, s := range w.beginnings() {
+		if err := w.doNow(s); err != nil {
 			return err
-		}
-		if round > 0 && w.fingerprint() == before {
-			return nil
 		}
 	}
-	return fmt.Errorf("the group does not come to rest")
+	if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
+		return err
+	}
+	for range w.cfg.Actions {
+		pause := time.Duration(w.rng.ExpFloat64() * float64(w.cfg.Pace)).Round(time.Millisecond)
+		if err := w.runUntil(w.now + min(pause, 5*w.cfg.Pace)); err != nil {
+			return err
+		}
+		if s, ok := w.draw(); ok {
+			if err := w.doNow(s); err != nil {
+				return err
+			}
+		}
+	}
+	w.script.Steps = append(w.script.Steps, Step{At: w.now, Verb: "end"})
+	return nil
 }
 
-// refetch gives a client everything that the relays have, as after a new
-// connection. Without it two halves that lose each other's commits for longer
-// than the protocol looks back could not come together again.
-func (w *World) refetch(c *Client) error {
-	for _, e := range w.stored {
-		if err := c.take(e); err != nil {
+// doNow writes a step into the script and carries it out.
+func (w *World) doNow(s Step) error {
+	s.At = w.now
+	w.script.Steps = append(w.script.Steps, s)
+	w.Stats.Actions++
+	return w.do(s)
+}
+
+// quiesce ends all trouble and gives every client everything that the relays
+// have, until nothing changes any more.
+func (w *World) quiesce() error {
+	w.fate.off = true
+	clear(w.cut)
+	last := ""
+	for range 40 {
+		for _, c := range w.clients {
+			for _, r := range w.relays {
+				if err := w.fetch(c, r); err != nil {
+					return err
+				}
+			}
+		}
+		if err := w.runUntil(w.now + 10*time.Second); err != nil {
 			return err
+		}
+		now := w.fingerprint()
+		if now == last {
+			return nil
+		}
+		last = now
+	}
+	return errors.New("the groups do not come to rest" + w.restless())
+}
+
+// fingerprint says where everybody is and how much there is left to do.
+func (w *World) fingerprint() string {
+	out := ""
+	for _, r := range w.relays {
+		out += fmt.Sprint(len(r.stored), " ")
+	}
+	for _, c := range w.clients {
+		for _, m := range c.members {
+			st := m.g.Status()
+			out += fmt.Sprint(m.old, m.g.Tip(), st.Outstanding, st.Queued, st.Convergence, " ")
+		}
+	}
+	return out
+}
+
+func (w *World) restless() string {
+	out := ""
+	for _, m := range w.everybody() {
+		st := m.g.Status()
+		out += fmt.Sprintf("\n  %s: epoch %d, %s, %s, outstanding %d, queued %d", m, st.Epoch, st.Lifecycle, st.Convergence, st.Outstanding, st.Queued)
+	}
+	return out
+}
+
+// everybody returns all members who go on.
+func (w *World) everybody() (out []*member) {
+	for _, c := range w.clients {
+		for _, m := range c.members {
+			if !m.old {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+func (w *World) groupName(id string) string {
+	return fmt.Sprintf("g%d", slices.Index(w.groups, id))
+}
+
+func (w *World) client(name string) *Client {
+	for _, c := range w.clients {
+		if c.name == name {
+			return c
 		}
 	}
 	return nil
 }
 
-func (w *World) fingerprint() string {
-	out := fmt.Sprint(len(w.stored))
-	for _, c := range w.clients {
-		out += fmt.Sprintf("/%v", c.tip())
+func (w *World) count(m *member, e group.Effect) {
+	switch e.Kind {
+	case group.EffectSuperseded:
+		w.Stats.Forks++
+	case group.EffectEpoch:
+		w.Stats.Commits++
+	case group.EffectInvalidated:
+		w.Stats.Withdrawn++
 	}
-	return out
+	w.cover.effect(e)
 }
 
-// publish brings an event to the relays and from there to everyone, as far as
-// the relays do their work. It reports whether the publisher got an OK.
-func (w *World) publish(from *Client, e *nostr.Event) bool {
-	if !w.has[e.ID] {
-		w.has[e.ID] = true
-		if e.Kind == wire.KindGroupEvent {
-			w.stored = append(w.stored, e)
-		}
-		w.spread(from, e)
-	}
-	return !w.chance(w.cfg.Silent)
-}
-
-func (w *World) spread(from *Client, e *nostr.Event) {
-	for _, c := range w.clients {
-		if c == from || e.Kind != wire.KindGroupEvent && !c.isFor(e) {
-			continue
-		}
-		copies := 1
-		if e.Kind == wire.KindGroupEvent && w.chance(w.cfg.Loss) {
-			copies = 0
-		} else if w.chance(w.cfg.Repeat) {
-			copies = 2
-		}
-		for range copies {
-			w.after(w.delay(), func() error { return c.take(e) })
-		}
-	}
+func mkdir(parent, name string) (string, error) {
+	dir := filepath.Join(parent, name)
+	return dir, os.MkdirAll(dir, 0o700)
 }
