@@ -27,7 +27,7 @@ const purposeGroup relay.Purpose = "group"
 func (a *Account) loadGroups() error {
 	keys := map[string]bool{}
 	for r, err := range a.cfg.Store.Range(keyGroups) {
-		if err != nil {
+		if err != nil && !errors.Is(err, group.ErrCorrupt) {
 			return err
 		}
 		if key, _, ok := strings.Cut(strings.TrimPrefix(r.Key, keyGroups), "/"); ok {
@@ -44,18 +44,23 @@ func (a *Account) loadGroups() error {
 // is no group.
 func (a *Account) loadGroup(key string) error {
 	var records []group.Record
+	var damage error
 	prefix := keyGroups + key + "/"
 	for r, err := range a.cfg.Store.Range(prefix) {
+		if errors.Is(err, group.ErrCorrupt) {
+			damage = err // the rest may show which group it was
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		r.Key = strings.TrimPrefix(r.Key, prefix)
 		records = append(records, r)
 	}
-	if len(records) == 0 {
+	if len(records) == 0 && damage == nil {
 		return nil
 	}
-	g, out, err := group.Load(a.cfg.Now(), a.groupConfig(), records)
+	g, out, err := a.restore(records, damage)
 	if err != nil {
 		return err
 	}
@@ -72,6 +77,21 @@ func (a *Account) loadGroup(key string) error {
 	}
 	a.carryOut(l, out)
 	return nil
+}
+
+// restore makes a group of its records. Damaged ones give a copy that does
+// nothing and says why: no branch is guessed.
+func (a *Account) restore(records []group.Record, damage error) (*group.Group, group.Output, error) {
+	if damage == nil {
+		g, out, err := group.Load(a.cfg.Now(), a.groupConfig(), records)
+		if !errors.Is(err, group.ErrCorrupt) {
+			return g, out, err
+		}
+		damage = err
+	}
+	a.cfg.Log.Error("a group's records are damaged", "error", damage)
+	g, out := group.Damaged(a.cfg.Now(), a.groupConfig(), records, damage)
+	return g, out, nil
 }
 
 // suspension is a group that could not be loaded: nothing is done with it

@@ -25,6 +25,7 @@ func (s *step) advance(tip *node) {
 		s.fulfilDisband(tip)
 	}
 	g.tip, g.index.moved = tip, true
+	s.cross(Applied)
 	for _, n := range path {
 		s.accept(n)
 	}
@@ -208,6 +209,7 @@ func (s *step) acceptMessage(in *retained, show bool) {
 	again := in.Disposition == invalidated
 	in.Disposition = accepted
 	in.Turns++
+	s.cross(Delivered)
 	if show {
 		in.Shown = true
 		e := Effect{
@@ -224,6 +226,7 @@ func (s *step) acceptMessage(in *retained, show bool) {
 
 func (s *step) invalidate(in *retained) {
 	in.Disposition, in.Shown = invalidated, false
+	s.cross(Delivered)
 	s.effect(Effect{
 		Kind: EffectInvalidated, Epoch: in.Epoch, Message: in.ID, Actor: in.Sender,
 		Own: in.Own, Payload: in.Payload, Turn: in.Turns,
@@ -369,6 +372,7 @@ func (s *step) end(tip *node) {
 	}
 	g.meta.Leaving, g.meta.Pass = false, nil
 	g.meta.Last = newLastSeen(tip)
+	s.cross(Ended)
 	for _, n := range g.sortedNodes() {
 		n.wipe()
 		s.dropNode(n)

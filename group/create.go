@@ -53,7 +53,7 @@ func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
 func newGroup(cfg Config) *Group {
 	return &Group{
 		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{}, index: newIndex(),
-		raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
+		rows: rowSet{}, raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
 		keys: map[string]ed25519.PrivateKey{},
 	}
 }

@@ -59,6 +59,9 @@ type Group struct {
 	keys   map[string]ed25519.PrivateKey // own signature keys by public key
 	meta   meta
 	saved  []byte // the meta record as stored
+
+	rows    rowSet
+	damaged bool // see Damaged
 }
 
 // meta is the part of a group that is one small record.
@@ -75,6 +78,7 @@ type meta struct {
 	NextSeq   uint64    `json:"next_seq"`
 	LeaveFor  stateID   `json:"leave_for,omitzero"`  // the state the last SelfRemove was made for
 	Last      *lastSeen `json:"last,omitempty"`      // of a copy that has ended
+	Rows      *rowSum   `json:"rows,omitempty"`      // of all records but this one
 	Witnessed bool      `json:"witnessed,omitempty"` // a message was opened that may count for a branch
 	Renewed   time.Time `json:"renewed,omitzero"`    // when this member's canonical leaf got its keys
 }
@@ -206,7 +210,7 @@ func (g *Group) statesWhere(keep func(*node) bool) []*node {
 // Addresses returns where the group's events are found: the current address
 // first, then prior ones whose epochs are still in a window.
 func (g *Group) Addresses() []Address {
-	if g.ended() {
+	if g.ended() || g.damaged {
 		return nil
 	}
 	var out []Address

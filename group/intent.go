@@ -210,12 +210,14 @@ func (s *step) enqueue(in Input) {
 		i.Kind, i.Ref, i.Retention = intentRetention, in.Ref, in.Retention
 	case Disband:
 		s.g.meta.Disband = &disband{Ref: in.Ref}
+		s.cross(Gated)
 		return // pursued by pursueDisband, now and whenever it lost
 	case SelfUpdate:
 		i.Kind, i.Ref = intentUpdate, in.Ref
 	case Leave:
 		i.Kind, i.Ref = intentLeave, in.Ref
 		s.g.meta.Leaving = true
+		s.cross(Gated)
 	}
 	s.push(i)
 }
@@ -234,6 +236,7 @@ func (s *step) push(i *intent) {
 		s.refuse(i, ErrDisbanding)
 		return
 	}
+	s.cross(Queued)
 	i.Seq = s.g.nextSeq()
 	s.g.queue = append(s.g.queue, i)
 	s.putIntent(i)

@@ -28,7 +28,11 @@ func Load(now time.Time, cfg Config, records []Record) (*Group, Output, error) {
 			return nil, Output{}, fmt.Errorf("%w: record %s: %w", ErrCorrupt, kindOf(r.Key), err)
 		}
 	}
-	if err := l.build(); err != nil {
+	err := l.checkRows(records)
+	if err == nil {
+		err = l.build()
+	}
+	if err != nil {
 		return nil, Output{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	s := g.begin(now)
@@ -166,14 +170,7 @@ func (l *loader) build() error {
 		g.nodes[g.tip.id] = g.tip
 		return nil
 	}
-	ids := make([]stateID, 0, len(l.nodes))
-	for id := range l.nodes {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b stateID) int {
-		return cmp.Or(cmp.Compare(l.nodes[a].Epoch, l.nodes[b].Epoch), slices.Compare(a[:], b[:]))
-	})
-	for _, id := range ids {
+	for _, id := range l.order() {
 		if err := l.restore(id, l.nodes[id]); err != nil {
 			return fmt.Errorf("epoch %d: %w", l.nodes[id].Epoch, err)
 		}
@@ -182,6 +179,18 @@ func (l *loader) build() error {
 		return fmt.Errorf("the canonical state is missing")
 	}
 	return l.checkPending()
+}
+
+// order returns the stored states, parents first.
+func (l *loader) order() []stateID {
+	ids := make([]stateID, 0, len(l.nodes))
+	for id := range l.nodes {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b stateID) int {
+		return cmp.Or(cmp.Compare(l.nodes[a].Epoch, l.nodes[b].Epoch), slices.Compare(a[:], b[:]))
+	})
+	return ids
 }
 
 // checkPending demands the obligation of every staged commit, and one at most:

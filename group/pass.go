@@ -51,7 +51,9 @@ func (s *step) offer() {
 			in.Offered, relevant = true, true
 		}
 	}
-	relevant = relevant || s.newWitness()
+	if relevant = relevant || s.newWitness(); relevant {
+		s.cross(Collecting)
+	}
 	switch {
 	case !relevant:
 	case g.meta.Pass == nil:
@@ -142,6 +144,7 @@ func (s *step) closePass() {
 	}
 	base := g.meta.Pass.Base
 	g.meta.Pass = nil
+	s.cross(Resolved)
 	winner := g.choose(base)
 	for _, in := range g.inputs {
 		if g.unresolved(in) {

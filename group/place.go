@@ -188,6 +188,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 func (s *step) unrecoverable(cause string) {
 	if s.g.meta.Cause == "" {
 		s.g.meta.Cause, s.g.meta.Pass = cause, nil
+		s.cross(Stopped)
 		s.effect(Effect{Kind: EffectHelp, Epoch: s.g.tip.epoch, Text: cause})
 	}
 }

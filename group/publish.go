@@ -66,6 +66,11 @@ func targets(relays []string) []target {
 }
 
 func (s *step) publish(o *outbound, e *nostr.Event) {
+	if o.Kind == outMessage {
+		s.cross(Sealed)
+	} else {
+		s.cross(Prepared)
+	}
 	o.id, o.Event, o.Made = e.ID, e.AppendJSON(nil), s.now
 	s.g.out[o.id] = o
 	s.putOut(o)
@@ -175,6 +180,7 @@ func (s *step) afterResult(o *outbound) {
 
 // succeeded carries out what waited for the first acceptance.
 func (s *step) succeeded(o *outbound) {
+	s.cross(Acknowledged)
 	if o.Kind == outCommit {
 		s.confirm(o)
 	}
@@ -228,6 +234,7 @@ func welcomeRef(ref string, to nostr.PubKey) string {
 // stands, unless the event turns up after all.
 func (s *step) giveUp(o *outbound) {
 	s.dropOut(o.id)
+	s.cross(GivenUp)
 	e := Effect{Kind: EffectFailed, Epoch: s.g.tip.epoch, Ref: o.Ref, Text: errNoRelay.Error()}
 	if n := s.g.nodes[o.Commit]; o.Kind == outCommit && n != nil && n.pending {
 		n.pending, n.abandoned = false, true

@@ -75,6 +75,7 @@ func (s *step) keepRaw(e *nostr.Event) Outcome {
 	}
 	r := &rawEvent{Event: e.AppendJSON(nil), At: s.now}
 	g.raw[e.ID] = r
+	s.cross(Retained)
 	s.put(keyRaw+e.ID.String(), marshal(r), false)
 	return outcome(TransportDeferred, nil)
 }
@@ -170,6 +171,7 @@ func (s *step) ingest(b []byte) Outcome {
 		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	s.putInput(in)
+	s.cross(Retained)
 	s.makeRoom()
 	return outcome(in.Category, err)
 }

@@ -32,6 +32,9 @@ func (g *Group) begin(now time.Time) *step {
 // what is wrong with an input from outside is told in [Output.Outcome]. After
 // an error that wraps [ErrCorrupt] the group must be loaded again.
 func (g *Group) Step(now time.Time, in Input) (Output, error) {
+	if g.damaged {
+		return g.stepDamaged(in)
+	}
 	if err := g.admissible(in); err != nil {
 		return Output{}, err
 	}
@@ -88,6 +91,7 @@ func (s *step) finish() (Output, error) {
 			s.putRatchets(n)
 		}
 	}
+	s.countRows()
 	s.putMeta()
 	// One transaction has no order. Sorted, no map's order reaches the output.
 	slices.SortFunc(s.out.Records, func(a, b Record) int { return cmp.Compare(a.Key, b.Key) })

@@ -166,8 +166,9 @@ type Output struct {
 	Effects  []Effect
 	Publish  []Publication
 	Requests []Request
-	Wake     time.Time // a Tick is due by then; zero for none
-	Outcome  Outcome   // of a Received input
+	Wake     time.Time  // a Tick is due by then; zero for none
+	Outcome  Outcome    // of a Received input
+	Crossed  []Boundary // in this order; for tests and traces
 }
 
 // Record is one stored value of a group. A nil Value deletes the key.

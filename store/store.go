@@ -28,7 +28,7 @@ var (
 	ErrInUse   = errors.New("store: the database is in use by another process")
 	ErrKey     = errors.New("store: the database does not open with this key, or is damaged")
 	ErrNewer   = errors.New("store: the database was written by a newer version; it was left as it is")
-	ErrDamaged = errors.New("store: a stored value does not authenticate")
+	ErrDamaged = fmt.Errorf("store: a stored value does not authenticate: %w", group.ErrCorrupt)
 )
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -159,12 +159,14 @@ func (s *Store) Get(key string) ([]byte, error) {
 }
 
 // Range yields the records whose keys start with prefix, ascending. They are
-// read before the first is yielded, so the loop may write.
+// read before the first is yielded, so the loop may write. A value that does
+// not authenticate comes as its key with [ErrDamaged], and the next ones
+// follow.
 func (s *Store) Range(prefix string) iter.Seq2[group.Record, error] {
 	return func(yield func(group.Record, error) bool) {
-		records, err := s.scan(prefix)
-		for _, r := range records {
-			if !yield(r, nil) {
+		rows, err := s.scan(prefix)
+		for _, r := range rows {
+			if !yield(r.Record, r.err) {
 				return
 			}
 		}
@@ -174,20 +176,36 @@ func (s *Store) Range(prefix string) iter.Seq2[group.Record, error] {
 	}
 }
 
-func (s *Store) scan(prefix string) (records []group.Record, err error) {
+// row is a record as read; err says that its value is damaged.
+type row struct {
+	group.Record
+	err error
+}
+
+func (s *Store) scan(prefix string) (rows []row, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.query("SELECT key, value, sealed FROM items WHERE key >= ? AND key < ? ORDER BY key", func(st *sqlite3.Stmt) error {
 		r, err := s.record(st)
-		records = append(records, r)
-		return err
+		rows = append(rows, row{r, err})
+		return nil
 	}, prefix, prefix+"\U0010FFFF")
-	return records, err
+	return rows, err
 }
 
+// What the sealed column says. Every value is sealed, since the file system
+// hides pages but does not authenticate them; databases from before that have
+// plain ones.
+const (
+	plainValue  = 0
+	sealedValue = 1 // of a secret record
+	openValue   = 2 // of any other
+)
+
 func (s *Store) record(st *sqlite3.Stmt) (group.Record, error) {
-	r := group.Record{Key: st.ColumnText(0), Value: st.ColumnBlob(1, []byte{}), Secret: st.ColumnBool(2)}
-	if !r.Secret {
+	kind := st.ColumnInt(2)
+	r := group.Record{Key: st.ColumnText(0), Value: st.ColumnBlob(1, []byte{}), Secret: kind == sealedValue}
+	if kind == plainValue {
 		return r, nil
 	}
 	var err error
@@ -235,7 +253,7 @@ func (s *Store) write(records, entries []group.Record) error {
 		if r.Value == nil {
 			err = run(drop, r.Key)
 		} else {
-			err = run(put, r.Key, s.protect(r), r.Secret)
+			err = run(put, r.Key, s.seal(itemPlace+r.Key, r.Value), sealedKind(r))
 		}
 		if err != nil {
 			return err
@@ -254,11 +272,11 @@ func (s *Store) write(records, entries []group.Record) error {
 	return nil
 }
 
-func (s *Store) protect(r group.Record) []byte {
+func sealedKind(r group.Record) int {
 	if r.Secret {
-		return s.seal(itemPlace+r.Key, r.Value)
+		return sealedValue
 	}
-	return r.Value
+	return openValue
 }
 
 // Entries returns up to limit entries of the log after a cursor, in order:
