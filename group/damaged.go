@@ -40,13 +40,20 @@ func lastReadable(g *Group, records []Record) *lastSeen {
 		_ = l.record(r)
 	}
 	l.g.id = g.id
+	clear(l.secrets)
+	clear(l.ratchets)
 	best := &lastSeen{}
 	for _, id := range l.order() {
-		if l.restore(id, l.nodes[id]) != nil {
+		stored := l.nodes[id]
+		stored.Erased = true // without its secrets it can still be read
+		if l.restore(id, stored) != nil || stored.State == nil {
 			continue
 		}
-		if n := l.g.nodes[id]; n.state != nil && n.epoch >= best.Epoch {
+		if n := l.g.nodes[id]; id == g.meta.Tip || (n.epoch >= best.Epoch && !n.private()) {
 			best = newLastSeen(n)
+		}
+		if id == g.meta.Tip {
+			break
 		}
 	}
 	return best

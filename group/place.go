@@ -44,7 +44,7 @@ func (n *node) authenticate(m *mls.Message) (mls.Verified, error) {
 func (s *step) extend(in *retained, parent *node, commit *mls.VerifiedCommit) error {
 	if commit.Sender().Leaf == parent.state.Self() {
 		// Only this member's key makes this; so another copy of it is in use.
-		s.unrecoverable("another copy of this account's data is active in the group")
+		s.unrecoverable(causeCopy)
 		return s.reject(in, MissingHistory, mls.ErrOwnMessage)
 	}
 	committer, err := parent.account(commit.Sender().Leaf)
@@ -153,6 +153,9 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 		switch {
 		case errors.Is(err, mls.ErrConsumed), errors.Is(err, mls.ErrTooOld):
 			return s.reject(in, StaleEpoch, err)
+		case errors.Is(err, mls.ErrOwnCopy):
+			s.unrecoverable(causeCopy)
+			return s.reject(in, MissingHistory, err)
 		case errors.Is(err, mls.ErrOwnMessage):
 			// Nothing is authenticated yet: any member can write our leaf into it.
 			return s.reject(in, OwnEcho, err)
@@ -183,6 +186,10 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	s.witness(in, n)
 	return nil
 }
+
+// causeCopy is told when something came that only this member's keys can have
+// made, and this copy did not: its home was copied or restored.
+const causeCopy = "another copy of this account's data is active in the group"
 
 // unrecoverable stops the group with a cause a person can read.
 func (s *step) unrecoverable(cause string) {

@@ -38,6 +38,7 @@ var (
 	ErrReInitialized       = errors.New("mls: group was reinitialized")
 	ErrRemoved             = errors.New("mls: this member was removed")
 	ErrOwnMessage          = errors.New("mls: message of this member")
+	ErrOwnCopy             = fmt.Errorf("%w that another copy of its state has sent", ErrOwnMessage)
 	ErrConsumed            = errors.New("mls: secret was used already")
 	ErrTooOld              = errors.New("mls: message key no longer kept")
 	ErrTooFarAhead         = errors.New("mls: message too far ahead")

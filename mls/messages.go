@@ -151,7 +151,7 @@ type opened struct {
 
 // Unprotect decrypts an application message of this epoch and uses up its
 // key. A message that fails in any way changes nothing. Errors: [ErrConsumed],
-// [ErrTooOld], [ErrTooFarAhead], [ErrAuthentication], [ErrOwnMessage],
+// [ErrTooOld], [ErrTooFarAhead], [ErrAuthentication], [ErrOwnMessage], [ErrOwnCopy],
 // [ErrWrongGroup], [ErrWrongEpoch], [ErrErased]; [ErrMalformed] for any other
 // kind of message.
 func (g *Group) Unprotect(m *Message) (Received, error) {
@@ -186,11 +186,13 @@ func (g *Group) open(p *privateMessage) (opened, error) {
 	if !ok {
 		return opened{}, fmt.Errorf("%w: no member at leaf %d", ErrAuthentication, sender.leaf)
 	}
-	if sender.leaf == g.self {
-		return opened{}, ErrOwnMessage
-	}
 	ratchets, step, err := g.messages.sender(g.suite, sender.leaf)
 	if err != nil {
+		return opened{}, err
+	}
+	if sender.leaf == g.self {
+		err := g.ownMessage(work, ratchets, sender, leaf, p)
+		g.messages.discard(ratchets, step)
 		return opened{}, err
 	}
 	o := opened{generation: sender.generation, leaf: leaf, ratchets: ratchets, step: step}
@@ -199,6 +201,18 @@ func (g *Group) open(p *privateMessage) (opened, error) {
 		return opened{}, err
 	}
 	return o, nil
+}
+
+// ownMessage tells an echo of this member's from a message that only another
+// copy of its state can have made: one under a key this copy has not used.
+func (g *Group) ownMessage(work *opening, l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) error {
+	if sender.generation < l.of(p.contentType).next {
+		return ErrOwnMessage
+	}
+	if _, err := g.openWith(work, l, sender, leaf, p); err != nil {
+		return ErrOwnMessage // any member can write our leaf into a message
+	}
+	return ErrOwnCopy
 }
 
 func (g *Group) openWith(work *opening, l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) (*authenticatedContent, error) {
