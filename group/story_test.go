@@ -228,12 +228,7 @@ func (s *story) relay(d *datadriven.TestData) error {
 	case "silent":
 		c.mute = true
 	case "ok", "refuses":
-		c.mute = false
-		for _, o := range c.g.sortedOut() {
-			for _, t := range o.Relays {
-				c.step(RelayResult{Event: o.id, Relay: t.URL, Accepted: mode == "ok", Rejected: mode != "ok"})
-			}
-		}
+		c.answerAll(mode == "ok")
 	default:
 		d.Fatalf(s.w.t, "a relay is silent, ok or refuses")
 	}

@@ -20,7 +20,8 @@ type world struct {
 	t       testing.TB
 	now     time.Time
 	clients map[string]*client
-	plan    *plan // of a crash; may be nil
+	plan    *plan    // of a crash; may be nil
+	writes  *writeLog // may be nil
 }
 
 type client struct {
@@ -40,6 +41,8 @@ type client struct {
 	failing bool           // the next write fails
 	wake    time.Time
 	last    Outcome
+	life    Lifecycle // before the last step
+	wrote   int       // steps so far
 }
 
 func newWorld(t testing.TB, names ...string) *world {
@@ -108,6 +111,7 @@ func (c *client) apply(out Output, err error) (lost bool) {
 	if err != nil {
 		c.w.t.Fatalf("%s: %v", c.name, err)
 	}
+	c.w.writes.add(c, out)
 	due := c.w.plan.due(c) && len(c.disk)+len(out.Records) > 0 && (len(c.disk) > 0 || !c.w.plan.before)
 	if c.failing || (due && c.w.plan.before) {
 		c.failing = false
