@@ -49,6 +49,28 @@ type Config struct {
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	crash crashHook // nil outside of tests
+}
+
+// crashHook is called at the boundaries of durability (protocol-core.md,
+// section 14), where a test stops the process.
+type crashHook func(side string, b group.Boundary)
+
+// The sides of a boundary: computed but not stored; stored, and nothing of it
+// has left; handed to a relay, whose answer is not known yet.
+const (
+	sideComputed = "computed"
+	sideStored   = "stored"
+	sideLeft     = "left"
+)
+
+func (h crashHook) at(side string, crossed ...group.Boundary) {
+	if h != nil {
+		for _, b := range crossed {
+			h(side, b)
+		}
+	}
 }
 
 // Account is an open account. Its methods may be called from any goroutine.

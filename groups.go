@@ -148,11 +148,13 @@ func (a *Account) step(l *live, in group.Input) (group.Outcome, error) {
 // commit stores an output, with what belongs into the same transaction, and
 // only then lets anything of it out.
 func (a *Account) commit(l *live, out group.Output, also []group.Record) error {
+	a.cfg.crash.at(sideComputed, out.Crossed...)
 	if err := a.store(l, out, also); err != nil {
 		a.cfg.Log.Error("state could not be stored", "error", err)
 		a.reload(l.key)
 		return err
 	}
+	a.cfg.crash.at(sideStored, out.Crossed...)
 	a.carryOut(l, out)
 	return nil
 }
@@ -224,6 +226,7 @@ func (a *Account) publishAll(key string, p group.Publication) {
 			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 			defer cancel()
 			r := a.pool.Publish(ctx, purpose, url, p.Event)
+			a.cfg.crash.at(sideLeft, group.Sealed, group.Prepared)
 			if a.ctx.Err() != nil {
 				return // not tried: the obligation stays for the next start
 			}

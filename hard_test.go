@@ -1,17 +1,12 @@
 package marmot_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -383,150 +378,5 @@ func TestLogin(t *testing.T) {
 	complete, asked, err := bob.Synced(bob.context())
 	if err != nil || complete != 2 || asked != 4 {
 		t.Errorf("%d of %d relays answered, %v; want 2 of 4", complete, asked, err)
-	}
-}
-
-// child is what the process that gets killed needs to know.
-type child struct {
-	Path, Key, Relay, Group, Do string
-}
-
-// TestMain lets the test binary be a member that is killed.
-func TestMain(m *testing.M) {
-	var c child
-	if s := os.Getenv("MARMOT_CHILD"); s != "" {
-		if err := json.Unmarshal([]byte(s), &c); err != nil {
-			panic(err)
-		}
-		c.run()
-	}
-	os.Exit(m.Run())
-}
-
-func (c child) run() {
-	must := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
-	dbKey, err := store.KeyFile(c.Path + ".key")
-	must(err)
-	db, err := store.Open(c.Path, dbKey)
-	must(err)
-	key, err := nostr.ParseSecretKey(c.Key)
-	must(err)
-	a, err := marmot.Open(context.Background(), marmot.Config{Store: db, Signer: marmot.LocalSigner(key), Relays: []string{c.Relay}})
-	must(err)
-	if c.Do == "rename" {
-		g, err := a.Group(context.Background(), c.Group)
-		must(err)
-		go func() { must(g.SetProfile(context.Background(), "renamed", "")) }()
-	}
-	fmt.Println("running")
-	select {}
-}
-
-// killed runs the member in a process of its own and kills it.
-func (p *person) killed(do string, when func()) {
-	p.t.Helper()
-	b, err := json.Marshal(child{Path: p.path, Key: p.key.Nsec(), Relay: p.relays[0], Group: p.last, Do: do})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "MARMOT_CHILD="+string(b))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	bufio.NewScanner(out).Scan()
-	when()
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-}
-
-// TestKill kills a member between publishing a commit and the relay's answer,
-// and several times while it receives.
-func TestKill(t *testing.T) {
-	t.Parallel()
-	r := newRelay(t)
-	alice := newPerson(t, "alice", r.URL())
-	bob := &person{t: t, name: "bob", path: filepath.Join(t.TempDir(), "bob.db"), key: nostr.GenerateSecretKey(), relays: []string{r.URL()}}
-	var err error
-	if bob.dbKey, err = store.KeyFile(bob.path + ".key"); err != nil {
-		t.Fatal(err)
-	}
-	bob.start()
-	t.Cleanup(bob.stop)
-	if err := bob.Published(bob.context()); err != nil {
-		t.Fatal(err)
-	}
-	g := bob.invites(alice)
-	alice.waitKind(group.EffectEpoch)
-	bob.waitKind(group.EffectEpoch)
-	bob.last = g.ID()
-	bob.stop()
-
-	known := map[nostr.ID]bool{}
-	for _, e := range r.Events() {
-		known[e.ID] = true
-	}
-	var commit *nostr.Event
-	r.SetFaults(relayd.Faults{NoOK: true})
-	bob.killed("rename", func() {
-		for commit == nil {
-			for _, e := range r.Events() {
-				if e.Kind == wire.KindGroupEvent && !known[e.ID] {
-					commit = e
-				}
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	})
-	var mu sync.Mutex
-	var again []*nostr.Event
-	r.SetFaults(relayd.Faults{Refuse: func(e *nostr.Event) string {
-		mu.Lock()
-		defer mu.Unlock()
-		if e.Kind == wire.KindGroupEvent {
-			again = append(again, e)
-		}
-		return ""
-	}})
-	bob.start()
-	bob.waitFor("rename", func(u marmot.Update) bool { return u.Effect.Kind == group.EffectRenamed })
-	alice.waitFor("rename", func(u marmot.Update) bool { return u.Effect.Kind == group.EffectRenamed })
-	bob.stop()
-	r.SetFaults(relayd.Faults{})
-	mu.Lock()
-	defer mu.Unlock()
-	if len(again) == 0 || string(again[0].AppendJSON(nil)) != string(commit.AppendJSON(nil)) {
-		t.Errorf("the commit was not published again byte for byte: %d events", len(again))
-	}
-
-	var want []string
-	for round := range 4 {
-		bob.killed("", func() {
-			for i := range 12 {
-				text := fmt.Sprintf("round %d message %d", round, i)
-				want = append(want, text)
-				alice.say(text)
-				if i == 3+2*round {
-					time.Sleep(time.Duration(round*7) * time.Millisecond)
-				}
-			}
-		})
-	}
-	bob.start()
-	for _, text := range want {
-		bob.waitText(text)
-	}
-	slices.Sort(want)
-	if got := bob.texts(); !slices.Equal(got, want) {
-		t.Errorf("bob shows %d messages, want %d, each once", len(got), len(want))
 	}
 }

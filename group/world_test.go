@@ -20,7 +20,7 @@ type world struct {
 	t       testing.TB
 	now     time.Time
 	clients map[string]*client
-	plan    *plan    // of a crash; may be nil
+	plan    *plan     // of a crash; may be nil
 	writes  *writeLog // may be nil
 }
 
