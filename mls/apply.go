@@ -157,6 +157,9 @@ func (g *Group) mergePath(step *transition, plan *commitPlan, sender Sender, pat
 			return err
 		}
 	}
+	if err := g.checkResync(plan, sender, path.leaf); err != nil {
+		return err
+	}
 	if err := g.checkPathLeaf(plan, path.leaf); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidPath, err)
 	}
@@ -172,6 +175,20 @@ func (g *Group) mergePath(step *transition, plan *commitPlan, sender Sender, pat
 	}
 	step.tree = merged
 	step.context.TreeHash = merged.treeHash()
+	return nil
+}
+
+// checkResync: who rejoins in the place of an old leaf brings a new key, as an
+// Update of that leaf would (Section 12.2).
+func (g *Group) checkResync(plan *commitPlan, sender Sender, leaf *LeafNode) error {
+	if sender.Type != SenderNewMemberCommit {
+		return nil
+	}
+	for _, i := range plan.removes {
+		if old, ok := g.tree.leaf(i); ok && bytes.Equal(old.EncryptionKey, leaf.EncryptionKey) {
+			return fmt.Errorf("%w: the key of leaf %d, which it replaces", ErrInvalidPath, i)
+		}
+	}
 	return nil
 }
 

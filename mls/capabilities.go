@@ -32,7 +32,8 @@ func (t ProposalType) isDefault() bool {
 }
 
 // Capabilities lists what a client supports beyond the defaults of RFC 9420
-// (Section 7.2). The order of the lists has no meaning.
+// (Section 7.2). The order of the lists has no meaning, values that nobody
+// knows (GREASE) are ignored, and default types should not be listed.
 type Capabilities struct {
 	Versions    []uint16
 	Suites      []Suite

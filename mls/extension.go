@@ -139,18 +139,3 @@ func checkExtensionData(t ExtensionType, data []byte) error {
 	}
 	return r.Finish()
 }
-
-// externalSender may send proposals without being a member (Section 12.1.8.1).
-type externalSender struct {
-	signatureKey []byte
-	credential   Credential
-}
-
-func decodeExternalSenders(r *wire.Reader) []externalSender {
-	list := r.Vector()
-	var senders []externalSender
-	for !list.Empty() {
-		senders = append(senders, externalSender{signatureKey: list.Opaque(), credential: decodeCredential(list)})
-	}
-	return senders
-}

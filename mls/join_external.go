@@ -16,7 +16,8 @@ type ExternalConfig struct {
 	LeafExtensions Extensions
 	Tree           []byte     // the content of a ratchet_tree extension, if the GroupInfo lacks it
 	Remove         *LeafIndex // an earlier leaf of the same client
-	Proposals      []Proposal // PreSharedKey, AppDataUpdate, AppEphemeral
+	SelfRemoves    []*Message // pending [SelfRemove] proposals, which are committed by reference
+	Proposals      []Proposal // PreSharedKey, AppDataUpdate, AppEphemeral, and what [ProposalKind] allows
 	PSKs           map[string][]byte
 	AppData        map[ComponentID][]byte // as in [ApplyInput]
 	AAD            []byte
@@ -39,7 +40,7 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 		return nil, err
 	}
 	sender := Sender{Type: SenderNewMemberCommit}
-	list, encoded, err := externalList(kemOutput, cfg)
+	list, encoded, err := g.externalList(kemOutput, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func openInfo(info *GroupInfo, cfg ExternalConfig) (*Group, []byte, error) {
 	return g, wire.NewReader(data).Opaque(), nil
 }
 
-func externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFrom, []proposalOrRef, error) {
+func (g *Group) externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFrom, []proposalOrRef, error) {
 	proposals := []Proposal{ExternalInit{KEMOutput: kemOutput}}
 	if cfg.Remove != nil {
 		proposals = append(proposals, Remove{Removed: *cfg.Remove})
@@ -113,6 +114,14 @@ func externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFrom, []propo
 	proposals = append(proposals, cfg.Proposals...)
 	var list []ProposalFrom
 	var encoded []proposalOrRef
+	for i, m := range cfg.SelfRemoves {
+		c, err := g.verifyFromOutside(m)
+		if err != nil {
+			return nil, nil, fmt.Errorf("SelfRemove %d: %w", i, err)
+		}
+		list = append(list, ProposalFrom{Proposal: c.proposal, Sender: c.sender, ByReference: true})
+		encoded = append(encoded, proposalOrRef{ref: c.proposalRef(g.suite)})
+	}
 	for _, p := range proposals {
 		if err := cfg.Config.encodable(p); err != nil {
 			return nil, nil, err
@@ -121,4 +130,22 @@ func externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFrom, []propo
 		encoded = append(encoded, proposalOrRef{proposal: p})
 	}
 	return list, encoded, nil
+}
+
+// verifyFromOutside checks a member's SelfRemove as far as somebody can who
+// lacks the membership key.
+func (g *Group) verifyFromOutside(m *Message) (*authenticatedContent, error) {
+	if m == nil || m.public == nil || m.public.content.contentType != ContentProposal ||
+		m.public.content.proposal.Type() != ProposalSelfRemove || m.public.content.sender.Type != SenderMember {
+		return nil, fmt.Errorf("%w: not a member's SelfRemove", ErrInvalidConfig)
+	}
+	c := m.public.content
+	if err := g.checkEpoch(c.groupID, c.epoch); err != nil {
+		return nil, err
+	}
+	key, err := g.senderKey(c)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.verifySignature(g.suite, key, g.contextBytes)
 }

@@ -87,6 +87,14 @@ func (k *KeyPackage) Ref() []byte {
 	return k.refIn(k.suite)
 }
 
+// LastResort reports whether its owner marked the KeyPackage as one to be used
+// when there is no other, and then more than once
+// (draft-ietf-mls-extensions, "Last-Resort KeyPackages").
+func (k *KeyPackage) LastResort() bool {
+	_, ok := k.Extensions.appData().find(ComponentLastResort)
+	return ok
+}
+
 func (k *KeyPackage) refIn(s *cipherSuite) []byte {
 	return s.refHash("MLS 1.0 KeyPackage Reference", k.raw)
 }
@@ -123,6 +131,9 @@ func (k *KeyPackage) check(s *cipherSuite, now time.Time) error {
 	if bytes.Equal(k.InitKey, k.Leaf.EncryptionKey) {
 		return fmt.Errorf("%w: init key is the encryption key", ErrMalformed)
 	}
+	if data, ok := k.Extensions.appData().Get(ComponentLastResort); ok && len(data) > 0 {
+		return fmt.Errorf("%w: last_resort_key_package with data", ErrMalformed)
+	}
 	if err := k.Leaf.supportsOwn(); err != nil {
 		return err
 	}
@@ -143,6 +154,7 @@ type KeyPackageConfig struct {
 	Lifetime       Lifetime
 	LeafExtensions Extensions
 	Extensions     Extensions // of the KeyPackage
+	LastResort     bool       // puts [ComponentLastResort] into the KeyPackage's dictionary
 	Config         *Config
 }
 
@@ -172,7 +184,7 @@ func NewKeyPackage(signer crypto.Signer, cfg KeyPackageConfig) (*KeyPackage, *Ke
 	b = binary.BigEndian.AppendUint16(b, uint16(cfg.Suite))
 	b = wire.AppendOpaque(b, initPub)
 	b = append(b, leaf.raw...)
-	b = cfg.Extensions.append(b)
+	b = cfg.extensions().append(b)
 	sig, err := s.signWithLabel(signer, "KeyPackageTBS", b)
 	if err != nil {
 		return nil, nil, err
@@ -184,7 +196,18 @@ func NewKeyPackage(signer crypto.Signer, cfg KeyPackageConfig) (*KeyPackage, *Ke
 	if err := k.Validate(time.Time{}); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
+	// Section 10 asks the maker for this; others ignore what they do not know.
+	if err := leaf.Capabilities.meets(RequiredCapabilities{Extensions: k.Extensions.nonDefault()}); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
 	return k, &KeyPackageKeys{initKey: initPriv, leafKey: leafPriv}, nil
+}
+
+func (c *KeyPackageConfig) extensions() Extensions {
+	if !c.LastResort {
+		return c.Extensions
+	}
+	return c.Extensions.withAppData(c.Extensions.appData().With(ComponentLastResort, nil), false)
 }
 
 // KeyPackageKeys are the private keys of a [KeyPackage].

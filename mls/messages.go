@@ -19,6 +19,10 @@ func (g *Group) newContent(signer crypto.Signer, f WireFormat, t ContentType, aa
 }
 
 func (g *Group) newContentFrom(sender Sender, signer crypto.Signer, f WireFormat, t ContentType, aad, body []byte) (*authenticatedContent, error) {
+	aad, err := g.context.ownAAD(aad)
+	if err != nil {
+		return nil, err
+	}
 	c := &authenticatedContent{groupID: g.context.GroupID, epoch: g.context.Epoch, aad: aad, contentType: t, sender: sender}
 	b := make([]byte, 0, len(c.groupID)+len(aad)+len(body)+128+2*maxNh)
 	b = appendMessageHeader(b, f)
@@ -26,7 +30,6 @@ func (g *Group) newContentFrom(sender Sender, signer crypto.Signer, f WireFormat
 	c.bodyStart = len(b)
 	b = append(b, body...)
 	c.contentEnd = len(b)
-	var err error
 	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, g.contextBytes); err != nil {
 		return nil, err
 	}
@@ -172,6 +175,9 @@ func (g *Group) Unprotect(m *Message) (Received, error) {
 // open decrypts p and checks its signature, without using up the key.
 func (g *Group) open(p *privateMessage) (opened, error) {
 	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
+		return opened{}, err
+	}
+	if err := g.context.checkAAD(p.aad); err != nil {
 		return opened{}, err
 	}
 	if g.secrets.senderData == nil {

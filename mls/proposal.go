@@ -170,9 +170,14 @@ func (x *Config) encodable(p Proposal) error {
 		return fmt.Errorf("%w: proposal is a %T", ErrInvalidConfig, p)
 	}
 	r := wire.NewReader(appendProposal(nil, p))
-	x.decodeProposal(r)
+	same := x.decodeProposal(r)
 	if err := r.Finish(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	if _, other := p.(OtherProposal); other && same != nil {
+		if _, still := same.(OtherProposal); !still {
+			return fmt.Errorf("%w: proposal type 0x%04x is this package's own", ErrInvalidConfig, uint16(p.Type()))
+		}
 	}
 	return nil
 }

@@ -134,6 +134,7 @@ type secretTree struct {
 type leafRatchets struct {
 	redactedValue
 	handshake, application ratchet
+	reserved               uint32 // of an own leaf: application generations counted as used when saved
 }
 
 func newSecretTree(width uint32, root secret) *secretTree {
@@ -187,6 +188,7 @@ func (l *leafRatchets) of(t ContentType) *ratchet {
 func (l *leafRatchets) erase() {
 	l.handshake.erase()
 	l.application.erase()
+	l.reserved = 0
 }
 
 func (t *secretTree) erase() {

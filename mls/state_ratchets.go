@@ -22,7 +22,7 @@ func (g *Group) AppendRatchets(b []byte) []byte {
 		l := g.messages.ratchets[i]
 		b = binary.BigEndian.AppendUint32(b, uint32(i))
 		b = l.handshake.append(b, g.suite)
-		b = l.application.append(b, g.suite)
+		b = l.appendSaved(b, g.suite)
 	}
 	return g.components.append(b)
 }

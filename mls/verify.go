@@ -143,6 +143,9 @@ func (g *Group) verifyPublic(p *publicMessage) error {
 	if err := g.checkEpoch(c.groupID, c.epoch); err != nil {
 		return err
 	}
+	if err := g.context.checkAAD(c.aad); err != nil {
+		return err
+	}
 	key, err := g.senderKey(c)
 	if err != nil {
 		return err
@@ -169,7 +172,7 @@ func (g *Group) senderKey(c *authenticatedContent) ([]byte, error) {
 		data, _ := g.context.Extensions.Find(ExtExternalSenders)
 		senders := decodeExternalSenders(wire.NewReader(data))
 		if i := c.sender.Leaf; uint64(i) < uint64(len(senders)) && c.proposal != nil {
-			return senders[i].signatureKey, nil
+			return senders[i].SignatureKey, nil
 		}
 	case SenderNewMemberProposal:
 		if add, ok := c.proposal.(Add); ok {
