@@ -13,24 +13,6 @@ var (
 	first = flag.Uint64("first", 1, "the first seed")
 )
 
-// draw makes a seed's world.
-func draw(seed uint64) Config {
-	cfg := Config{
-		Seed: seed, Clients: 3 + int(seed%3), Relays: 1 + int(seed/3%2), Actions: 8 + int(seed%9), Pace: 700 * time.Millisecond,
-		Delay: time.Duration(50+seed%17*100) * time.Millisecond, JoinUpdate: 24 * time.Hour,
-	}
-	if seed%4 != 0 {
-		cfg.Loss, cfg.Repeat, cfg.Silent = 0.1, 0.1, 0.1
-	}
-	if seed%2 == 0 {
-		cfg.Crash = 0.03
-	}
-	if seed%5 == 0 {
-		cfg.JoinUpdate = 0
-	}
-	return cfg
-}
-
 // play plays one history with seeded keys. Only one world may be played at a
 // time in a process.
 func play(t *testing.T, random uint64, make func() (*World, error)) (*World, error) {
@@ -55,7 +37,7 @@ func TestHistories(t *testing.T) {
 	started := time.Now()
 	for i := range *seeds {
 		seed := *first + uint64(i)
-		w, err := play(t, seed, func() (*World, error) { return New(draw(seed), cover) })
+		w, err := play(t, seed, func() (*World, error) { return New(Draw(seed), cover) })
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			if *seeds == 1 {
@@ -78,7 +60,7 @@ func TestHistories(t *testing.T) {
 // are the same.
 func TestReplay(t *testing.T) {
 	for seed := uint64(2); seed < 8; seed++ {
-		again := func() (*World, error) { return New(draw(seed), nil) }
+		again := func() (*World, error) { return New(Draw(seed), nil) }
 		a, err := play(t, seed, again)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +82,7 @@ func TestReplay(t *testing.T) {
 func TestSQLite(t *testing.T) {
 	for seed := uint64(2); seed < 6; seed++ {
 		_, err := play(t, seed, func() (*World, error) {
-			cfg := draw(seed)
+			cfg := Draw(seed)
 			cfg.Dir, cfg.Crash = t.TempDir(), 0.05
 			return New(cfg, nil)
 		})
