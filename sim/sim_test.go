@@ -3,6 +3,10 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -11,6 +15,7 @@ import (
 var (
 	seeds = flag.Int("seeds", 60, "how many histories to play")
 	first = flag.Uint64("first", 1, "the first seed")
+	dir   = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
 )
 
 // play plays one history with seeded keys. Only one world may be played at a
@@ -22,7 +27,7 @@ func play(t *testing.T, random uint64, make func() (*World, error)) (*World, err
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = w.Run()
+	err = run(w)
 	if closed := w.Close(); closed != nil {
 		t.Error(closed)
 	}
@@ -43,6 +48,9 @@ func TestHistories(t *testing.T) {
 			if *seeds == 1 {
 				t.Logf("%s\n%s", w.Dump(), w.Script())
 			}
+			if *dir != "" {
+				shrink(t, seed, w.Script(), err)
+			}
 		}
 		sum.Add(w.Stats)
 	}
@@ -53,6 +61,62 @@ func TestHistories(t *testing.T) {
 	}
 	if *seeds >= 60 && (sum.Forks == 0 || sum.Crashes == 0 || sum.Withdrawn == 0) {
 		t.Errorf("the histories are too tame: %+v", sum)
+	}
+}
+
+// run makes a panic a finding like any other.
+func run(w *World) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return w.Run()
+}
+
+// shrink writes a failing history as a script that a person can read.
+func shrink(t *testing.T, seed uint64, s *Script, cause error) {
+	t.Helper()
+	want := Shape(cause)
+	fails := func(s *Script) bool {
+		_, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+		return Shape(err) == want
+	}
+	if !fails(s) {
+		t.Errorf("seed %d: its script does not fail in the same way", seed)
+		return
+	}
+	s = Shrink(s, 3000, fails)
+	line, _, _ := strings.Cut(cause.Error(), "\n")
+	s.Comment = append(s.Comment, fmt.Sprintf("Seed %d, shrunk. It failed with: %s", seed, line))
+	path := filepath.Join(*dir, fmt.Sprintf("seed-%d.txt", seed))
+	if err := os.WriteFile(path, []byte(s.String()), 0o600); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s\n%s", path, s)
+}
+
+// TestScripts plays the histories that found bugs once.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("../group/testdata/sim/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := ParseScript(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+			if err != nil {
+				t.Errorf("%v\n%s", err, w.Dump())
+			}
+		})
 	}
 }
 
