@@ -20,6 +20,7 @@ type GroupInfo struct {
 
 	raw    []byte
 	signed int // length of the signed part of raw
+	config *Config
 }
 
 // Bytes returns a copy of the exact bare encoding.
@@ -31,7 +32,7 @@ func (i *GroupInfo) Message() []byte {
 }
 
 // readGroupInfo reads a GroupInfo and copies what it keeps.
-func readGroupInfo(r *wire.Reader) *GroupInfo {
+func (x *Config) readGroupInfo(r *wire.Reader) *GroupInfo {
 	start := r.Offset()
 	decodeGroupContext(r)
 	r.Opaque()
@@ -43,7 +44,7 @@ func readGroupInfo(r *wire.Reader) *GroupInfo {
 		return nil
 	}
 	own := wire.NewReader(raw)
-	i := &GroupInfo{raw: raw, Context: decodeGroupContext(own), Extensions: decodeExtensions(own),
+	i := &GroupInfo{config: x, raw: raw, Context: decodeGroupContext(own), Extensions: decodeExtensions(own),
 		ConfirmationTag: own.Opaque(), Signer: LeafIndex(own.Uint32())}
 	i.signed = own.Offset()
 	i.Signature = own.Opaque()
@@ -71,7 +72,7 @@ func (g *Group) Info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 		return nil, err
 	}
 	r := wire.NewReader(b)
-	i := readGroupInfo(r)
+	i := g.config.readGroupInfo(r)
 	if err := r.Finish(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}

@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"bytes"
 	"crypto"
 	"fmt"
 
@@ -30,7 +31,11 @@ func (g *Group) newContentFrom(sender Sender, signer crypto.Signer, f WireFormat
 	c.bodyStart = len(b)
 	b = append(b, body...)
 	c.contentEnd = len(b)
-	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, g.contextBytes); err != nil {
+	context := g.contextBytes
+	if !sender.signsContext() {
+		context = nil
+	}
+	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, context); err != nil {
 		return nil, err
 	}
 	c.raw = wire.AppendOpaque(b, c.signature)
@@ -66,24 +71,44 @@ func wireFormat(private bool) WireFormat {
 }
 
 // Propose returns an MLSMessage with a proposal of this member. To use it,
-// also the proposer passes it through [Group.Verify]; with Private set, which
-// cannot be read back, it is for others only.
+// also the proposer passes it through [Group.Verify]; a private one, which
+// cannot be read back, comes with [Group.ProposeVerified].
 func (g *Group) Propose(signer crypto.Signer, p Proposal, cfg FrameConfig) ([]byte, error) {
+	message, _, err := g.ProposeVerified(signer, p, cfg)
+	return message, err
+}
+
+// ProposeVerified is [Group.Propose] with the proposal as [Group.Verify] gives
+// it to the others, which a private one cannot be had from later.
+func (g *Group) ProposeVerified(signer crypto.Signer, p Proposal, cfg FrameConfig) ([]byte, *VerifiedProposal, error) {
 	if err := g.checkSigner(signer); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	c, err := g.proposalContent(Sender{Type: SenderMember, Leaf: g.self}, signer, p, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	message, err := g.frame(c, cfg.Private)
+	if err != nil {
+		return nil, nil, err
+	}
+	return message, &VerifiedProposal{content: c, ref: c.proposalRef(g.suite), state: g.tag}, nil
+}
+
+// proposalContent returns the signed content of a proposal that sender may
+// send.
+func (g *Group) proposalContent(sender Sender, signer crypto.Signer, p Proposal, cfg FrameConfig) (*authenticatedContent, error) {
+	p = g.suite.completed(p)
 	if err := g.config.encodable(p); err != nil {
 		return nil, err
 	}
-	c, err := g.newContent(signer, wireFormat(cfg.Private), ContentProposal, cfg.AAD, appendProposal(nil, p))
+	c, err := g.newContentFrom(sender, signer, wireFormat(cfg.Private), ContentProposal, bytes.Clone(cfg.AAD), appendProposal(nil, p))
 	if err != nil {
 		return nil, err
 	}
-	c.proposal = p
-	if err := g.config.checkProposer(wireFormat(cfg.Private), c); err != nil {
-		return nil, err
-	}
-	return g.frame(c, cfg.Private)
+	// Read back, it shares no memory with the caller's.
+	c.proposal = g.config.decodeProposal(wire.NewReader(c.raw[c.bodyStart:c.contentEnd]))
+	return c, g.config.checkProposer(wireFormat(cfg.Private), c)
 }
 
 // Sealed is an encrypted message.
