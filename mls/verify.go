@@ -3,6 +3,8 @@ package mls
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
 // Verified is an authenticated handshake message: a [*VerifiedCommit] or a
@@ -167,7 +169,8 @@ func (g *Group) senderKey(c *authenticatedContent) ([]byte, error) {
 			return leaf.SignatureKey, nil
 		}
 	case SenderExternal:
-		senders := g.context.externalSenders()
+		data, _ := g.context.Extensions.Find(ExtExternalSenders)
+		senders := decodeExternalSenders(wire.NewReader(data))
 		if i := c.sender.Leaf; uint64(i) < uint64(len(senders)) && c.proposal != nil {
 			return senders[i].SignatureKey, nil
 		}
