@@ -101,16 +101,10 @@ func (s *step) emit(o *outbound, e *nostr.Event) {
 	}
 }
 
-// retry reports whether the next round is due. No wait is longer than
-// lastRetry, so one that is comes from a clock that was set back.
-func (o *outbound) retry(now time.Time) bool {
-	return !o.RetryAt.IsZero() && (!now.Before(o.RetryAt) || o.RetryAt.Sub(now) > lastRetry)
-}
-
 // republish starts the next round of events that no relay accepted.
 func (s *step) republish() {
 	for _, o := range s.g.sortedOut() {
-		if !o.retry(s.now) {
+		if o.RetryAt.IsZero() || s.now.Before(o.RetryAt) {
 			continue
 		}
 		e, err := nostr.ParseEvent(o.Event)

@@ -153,16 +153,8 @@ func (w *World) play() error {
 	if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
 		return err
 	}
-	for _, s := range w.promotions() {
-		if err := w.doNow(s); err != nil {
-			return err
-		}
-	}
 	for range w.cfg.Actions {
 		pause := time.Duration(w.rng.ExpFloat64() * float64(w.cfg.Pace)).Round(time.Millisecond)
-		if chance(w.rng, w.cfg.Burst) {
-			pause = 0
-		}
 		if err := w.runUntil(w.now + min(pause, 5*w.cfg.Pace)); err != nil {
 			return err
 		}
@@ -190,7 +182,7 @@ func (w *World) quiesce() error {
 	w.fate.off = true
 	clear(w.cut)
 	last := ""
-	for round := range 24 {
+	for range 40 {
 		for _, c := range w.clients {
 			for _, r := range w.relays {
 				if err := w.fetch(c, r); err != nil {
@@ -198,11 +190,11 @@ func (w *World) quiesce() error {
 				}
 			}
 		}
-		if err := w.runUntil(w.now + min(10*time.Second<<(round/3), 10*time.Minute)); err != nil {
+		if err := w.runUntil(w.now + 10*time.Second); err != nil {
 			return err
 		}
-		now, busy := w.fingerprint()
-		if now == last && !busy {
+		now := w.fingerprint()
+		if now == last {
 			return nil
 		}
 		last = now
@@ -210,9 +202,9 @@ func (w *World) quiesce() error {
 	return errors.New("the groups do not come to rest" + w.restless())
 }
 
-// fingerprint says where everybody is, and whether something is still to be
-// published.
-func (w *World) fingerprint() (out string, busy bool) {
+// fingerprint says where everybody is and how much there is left to do.
+func (w *World) fingerprint() string {
+	out := ""
 	for _, r := range w.relays {
 		out += fmt.Sprint(len(r.stored), " ")
 	}
@@ -220,10 +212,9 @@ func (w *World) fingerprint() (out string, busy bool) {
 		for _, m := range c.members {
 			st := m.g.Status()
 			out += fmt.Sprint(m.old, m.g.Tip(), st.Outstanding, st.Queued, st.Convergence, " ")
-			busy = busy || !m.old && st.Outstanding > 0
 		}
 	}
-	return out, busy
+	return out
 }
 
 func (w *World) restless() string {

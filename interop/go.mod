@@ -1,0 +1,21 @@
+module github.com/marmotgo/marmot/interop
+
+go 1.26.0
+
+replace github.com/marmotgo/marmot => ../
+
+require (
+	github.com/cloudflare/circl v1.6.5
+	github.com/marmotgo/marmot v0.0.0-00010101000000-000000000000
+	google.golang.org/grpc v1.85.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	filippo.io/edwards25519 v1.2.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+)
