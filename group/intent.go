@@ -37,6 +37,7 @@ type intent struct {
 	Seq       uint64          `json:"seq"`
 	Kind      intentKind      `json:"kind"`
 	Ref       string          `json:"ref,omitempty"`
+	Made      time.Time       `json:"made,omitzero"`
 	NotBefore time.Time       `json:"not_before"`
 	Payload   []byte          `json:"payload,omitempty"`
 	Invitees  []storedInvitee `json:"invitees,omitempty"`
@@ -74,6 +75,11 @@ func storeInvitees(in []Invitee) []storedInvitee {
 
 // ready reports whether an intent waits for nothing but time and quiet.
 func (i *intent) ready() bool { return i.Kind != intentUpdate || len(i.Proof) > 0 }
+
+// due reports whether an intent's time has come. A clock that was set back
+// behind the moment when it was queued does not make it wait for that time to
+// come again.
+func (i *intent) due(now time.Time) bool { return !now.Before(i.NotBefore) || now.Before(i.Made) }
 
 // signatureKey is the key an update will introduce.
 func (i *intent) signatureKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(i.Seed) }
@@ -237,7 +243,7 @@ func (s *step) push(i *intent) {
 		return
 	}
 	s.cross(Queued)
-	i.Seq = s.g.nextSeq()
+	i.Seq, i.Made = s.g.nextSeq(), s.now
 	s.g.queue = append(s.g.queue, i)
 	s.putIntent(i)
 }
@@ -262,7 +268,7 @@ func (s *step) refuse(i *intent, why error) {
 // sendQueued seals the messages that waited, in their order.
 func (s *step) sendQueued() {
 	for _, i := range slices.Clone(s.g.queue) {
-		if i.Kind == intentSend && !s.now.Before(i.NotBefore) {
+		if i.Kind == intentSend && i.due(s.now) {
 			s.send(i)
 		}
 	}
@@ -273,7 +279,7 @@ func (s *step) prepareNext() { s.prepareFirst(func(*intent) bool { return true }
 
 func (s *step) prepareFirst(eligible func(*intent) bool) {
 	for _, i := range slices.Clone(s.g.queue) {
-		if i.Kind == intentSend || !eligible(i) || !i.ready() || s.now.Before(i.NotBefore) {
+		if i.Kind == intentSend || !eligible(i) || !i.ready() || !i.due(s.now) {
 			continue
 		}
 		s.prepare(i)

@@ -101,10 +101,16 @@ func (s *step) emit(o *outbound, e *nostr.Event) {
 	}
 }
 
+// retry reports whether the next round is due. No wait is longer than
+// lastRetry, so one that is comes from a clock that was set back.
+func (o *outbound) retry(now time.Time) bool {
+	return !o.RetryAt.IsZero() && (!now.Before(o.RetryAt) || o.RetryAt.Sub(now) > lastRetry)
+}
+
 // republish starts the next round of events that no relay accepted.
 func (s *step) republish() {
 	for _, o := range s.g.sortedOut() {
-		if o.RetryAt.IsZero() || s.now.Before(o.RetryAt) {
+		if !o.retry(s.now) {
 			continue
 		}
 		e, err := nostr.ParseEvent(o.Event)

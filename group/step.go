@@ -163,10 +163,13 @@ func (g *Group) wake(now time.Time) time.Time {
 			if i.ready() {
 				sooner(i.NotBefore)
 			}
+			if i.ready() && i.due(now) {
+				sooner(now)
+			}
 		}
 	}
 	for _, i := range g.queue {
-		if !i.ready() && now.Before(i.NotBefore) {
+		if !i.ready() && !i.due(now) {
 			sooner(i.NotBefore)
 		}
 	}

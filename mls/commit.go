@@ -135,6 +135,7 @@ func (g *Group) commitList(cfg CommitConfig) ([]ProposalFrom, []proposalOrRef, e
 		encoded = append(encoded, proposalOrRef{ref: v.ref})
 	}
 	for _, p := range cfg.Proposals {
+		p = g.suite.completed(p)
 		if err := g.config.encodable(p); err != nil {
 			return nil, nil, err
 		}

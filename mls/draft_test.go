@@ -85,9 +85,9 @@ func TestSafeAAD(t *testing.T) {
 	if _, err := JoinExternal(info, joiner.signer, cfg); !errors.Is(err, ErrInvalidConfig) {
 		t.Errorf("external commit with raw data: %v", err)
 	}
-	p := must(ProposeExternal(joiner.signer, a.group.Context(), Add{KeyPackage: joiner.kp}, nil, nil))(t)
+	p := must(ProposeJoin(info, joiner.signer, joiner.kp, nil))(t)
 	same(t, "aad of an external proposal", b.verifyProposal(p).AAD(), []byte{0})
-	if _, err := ProposeExternal(joiner.signer, a.group.Context(), Add{KeyPackage: joiner.kp}, raw, nil); !errors.Is(err, ErrInvalidConfig) {
+	if _, err := ProposeJoin(info, joiner.signer, joiner.kp, raw); !errors.Is(err, ErrInvalidConfig) {
 		t.Errorf("external proposal with raw data: %v", err)
 	}
 

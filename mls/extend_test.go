@@ -212,22 +212,22 @@ func TestOpaqueCredentials(t *testing.T) {
 
 func TestProposeExternal(t *testing.T) {
 	server := newTester(t, testSuite, "server")
-	senders := ExternalSenders{{SignatureKey: newTester(t, testSuite, "other").kp.Leaf.SignatureKey, Credential: BasicCredential([]byte("o"))},
+	senders := []ExternalSender{{SignatureKey: newTester(t, testSuite, "other").kp.Leaf.SignatureKey, Credential: BasicCredential([]byte("o"))},
 		{SignatureKey: server.kp.Leaf.SignatureKey, Credential: server.kp.Leaf.Credential}}
-	c := newTester(t, testSuite, "creator").create(append(testExtensions(), Extension{Type: ExtExternalSenders, Data: senders.Append(nil)}))
-	again := must(DecodeExternalSenders(senders.Append(nil)))(t)
-	same(t, "external senders", again.Append(nil), senders.Append(nil))
+	c := newTester(t, testSuite, "creator").create(append(testExtensions(), Extension{Type: ExtExternalSenders, Data: AppendExternalSenders(nil, senders)}))
+	again := must(DecodeExternalSenders(AppendExternalSenders(nil, senders)))(t)
+	same(t, "external senders", AppendExternalSenders(nil, again), AppendExternalSenders(nil, senders))
 	added, victim := newTester(t, testSuite, "added"), newTester(t, testSuite, "victim")
 	staged := c.commit(CommitConfig{Proposals: []Proposal{Add{KeyPackage: victim.kp}}})
 	c.group = staged.Next
 	victim.join(staged.Welcome)
-	context := c.group.Context()
-	psk := PSKID{Type: PSKExternal, ID: []byte("p"), Nonce: randomBytes(32)}
+	info := must(c.group.Info(c.signer, InfoConfig{}))(t)
+	psk := PSKID{Type: PSKExternal, ID: []byte("p")}
 
 	var refs []*VerifiedProposal
 	for _, p := range []Proposal{Add{KeyPackage: added.kp}, Remove{Removed: 1}, PreSharedKey{ID: psk},
 		AppDataUpdate{Component: 0x8001, Data: []byte("new")}, AppEphemeral{Component: 0x8002}} {
-		v := c.verifyProposal(must(ProposeExternal(server.signer, context, p, nil, nil))(t))
+		v := c.verifyProposal(must(ProposeExternal(info, server.signer, p, nil))(t))
 		if v.Sender() != (Sender{Type: SenderExternal, Leaf: 1}) {
 			t.Fatalf("sender %v", v.Sender())
 		}
@@ -241,12 +241,12 @@ func TestProposeExternal(t *testing.T) {
 	if _, err := victim.apply(staged.Message, setAsList(t, victim, refs)...); !errors.Is(err, ErrRemoved) {
 		t.Errorf("the removed member: %v", err)
 	}
-	for _, p := range []Proposal{ReInit{Version: 1, Suite: testSuite}, GroupContextExtensions{Extensions: context.Extensions}} {
-		c.commit(CommitConfig{References: []*VerifiedProposal{c.verifyProposal(must(ProposeExternal(server.signer, context, p, nil, nil))(t))}})
+	for _, p := range []Proposal{ReInit{Version: 1, Suite: testSuite}, GroupContextExtensions{Extensions: info.Context.Extensions}} {
+		c.commit(CommitConfig{References: []*VerifiedProposal{c.verifyProposal(must(ProposeExternal(info, server.signer, p, nil))(t))}})
 	}
 
 	// A newcomer may ask for itself only.
-	self := c.verifyProposal(must(ProposeExternal(added.signer, context, Add{KeyPackage: added.kp}, nil, nil))(t))
+	self := c.verifyProposal(must(ProposeJoin(info, added.signer, added.kp, nil))(t))
 	if self.Sender().Type != SenderNewMemberProposal {
 		t.Errorf("sender %v", self.Sender())
 	}
@@ -256,14 +256,13 @@ func TestProposeExternal(t *testing.T) {
 		p    Proposal
 		want error
 	}{
-		"newcomer's Remove":         {added, Remove{Removed: 1}, ErrInvalidConfig},
-		"newcomer's Add of another": {added, Add{KeyPackage: victim.kp}, ErrInvalidConfig},
-		"SelfRemove":                {server, SelfRemove{}, ErrInvalidProposals},
-		"Update":                    {server, Update{Leaf: added.kp.Leaf}, ErrInvalidProposals},
-		"ExternalInit":              {server, ExternalInit{KEMOutput: []byte{1}}, ErrInvalidProposals},
-		"Add of nothing":            {server, Add{}, ErrInvalidConfig},
+		"newcomer's Remove": {added, Remove{Removed: 1}, ErrInvalidConfig},
+		"SelfRemove":        {server, SelfRemove{}, ErrInvalidProposals},
+		"Update":            {server, Update{Leaf: added.kp.Leaf}, ErrInvalidProposals},
+		"ExternalInit":      {server, ExternalInit{KEMOutput: []byte{1}}, ErrInvalidProposals},
+		"Add of nothing":    {server, Add{}, ErrInvalidConfig},
 	} {
-		if _, err := ProposeExternal(bad.by.signer, context, bad.p, nil, nil); !errors.Is(err, bad.want) {
+		if _, err := ProposeExternal(info, bad.by.signer, bad.p, nil); !errors.Is(err, bad.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

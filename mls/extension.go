@@ -130,7 +130,7 @@ func checkExtensionData(t ExtensionType, data []byte) error {
 		_, err := DecodeRequiredCapabilities(data)
 		return err
 	case ExtExternalSenders:
-		decodeExternalSenders(r)
+		readExternalSenders(r)
 	case ExtAppDataDictionary:
 		_, err := DecodeAppDataDictionary(data)
 		return err

@@ -72,7 +72,7 @@ var codecs = map[string]codec{
 		},
 	},
 	"group info": {
-		decode: reading(readGroupInfo, reencodeGroupInfo),
+		decode: reading(noConfig.readGroupInfo, reencodeGroupInfo),
 		seeds: func(t testing.TB) (list []hexBytes) {
 			for _, v := range seedVectors(t) {
 				list = append(list, v.GroupInfo[4:])

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"encoding/binary"
 	"fmt"
-	"iter"
 
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
@@ -21,6 +20,7 @@ type GroupInfo struct {
 
 	raw    []byte
 	signed int // length of the signed part of raw
+	config *Config
 }
 
 // Bytes returns a copy of the exact bare encoding.
@@ -32,7 +32,7 @@ func (i *GroupInfo) Message() []byte {
 }
 
 // readGroupInfo reads a GroupInfo and copies what it keeps.
-func readGroupInfo(r *wire.Reader) *GroupInfo {
+func (x *Config) readGroupInfo(r *wire.Reader) *GroupInfo {
 	start := r.Offset()
 	decodeGroupContext(r)
 	r.Opaque()
@@ -44,7 +44,7 @@ func readGroupInfo(r *wire.Reader) *GroupInfo {
 		return nil
 	}
 	own := wire.NewReader(raw)
-	i := &GroupInfo{raw: raw, Context: decodeGroupContext(own), Extensions: decodeExtensions(own),
+	i := &GroupInfo{config: x, raw: raw, Context: decodeGroupContext(own), Extensions: decodeExtensions(own),
 		ConfirmationTag: own.Opaque(), Signer: LeafIndex(own.Uint32())}
 	i.signed = own.Offset()
 	i.Signature = own.Opaque()
@@ -72,7 +72,7 @@ func (g *Group) Info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 		return nil, err
 	}
 	r := wire.NewReader(b)
-	i := readGroupInfo(r)
+	i := g.config.readGroupInfo(r)
 	if err := r.Finish(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
@@ -126,22 +126,4 @@ func (i *GroupInfo) verify(s *cipherSuite, tree *ratchetTree) error {
 		return fmt.Errorf("%w: %w", ErrInvalidGroupInfo, ErrSignature)
 	}
 	return nil
-}
-
-// Leaves yields the members, ascending, after comparing the tree's hash and the
-// signature of the GroupInfo. tree is the content of a ratchet_tree extension
-// if the GroupInfo lacks it, limits bound it; config may be nil. It is for
-// choosing a leaf to name in a proposal from outside: who joins checks the tree
-// as a whole. Errors: [ErrMissingTree], [ErrInvalidTree],
-// [ErrInvalidGroupInfo], [ErrUnsupportedSuite].
-func (i *GroupInfo) Leaves(tree []byte, limits Limits, config *Config) (iter.Seq2[LeafIndex, *LeafNode], error) {
-	s, err := config.suiteOf(i.Context.Suite)
-	if err != nil {
-		return nil, err
-	}
-	j := &joiner{s: s, info: i, cfg: JoinConfig{Tree: tree, Limits: limits, Config: config}}
-	if err := j.readTree(); err != nil {
-		return nil, err
-	}
-	return j.tree.leaves(), nil
 }

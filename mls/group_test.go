@@ -383,26 +383,3 @@ func TestWrongGroupAndEpoch(t *testing.T) {
 		t.Fatalf("proposal unprotected: %v", err)
 	}
 }
-
-// A private proposal cannot be read back by its sender, who gets it on making
-// it.
-func TestProposeVerified(t *testing.T) {
-	members := newTesters(t, testSuite, 3)
-	message, own, err := members[1].group.ProposeVerified(members[1].signer, AppEphemeral{Component: 7, Data: []byte("x")},
-		FrameConfig{Private: true, AAD: []byte("aad")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := members[1].group.Verify(decode(t, message)); !errors.Is(err, ErrOwnMessage) {
-		t.Errorf("reading it back: %v", err)
-	}
-	theirs := members[0].verifyProposal(message)
-	if theirs.Ref() != own.Ref() || string(own.AAD()) != "aad" || own.Sender() != theirs.Sender() {
-		t.Errorf("sender has %v %q, others %v", own.Sender(), own.AAD(), theirs.Sender())
-	}
-	staged := members[0].commit(CommitConfig{References: []*VerifiedProposal{theirs}, Private: true})
-	members[1].group = must(members[1].apply(staged.Message, own))(t)
-	members[2].group = must(members[2].apply(staged.Message, members[2].verifyProposal(message)))(t)
-	members[0].group = staged.Next
-	agree(t, members)
-}

@@ -180,7 +180,7 @@ func (j *joiner) openInfo(w *Welcome) error {
 		return errOpen
 	}
 	r := wire.NewReader(plaintext)
-	j.info = readGroupInfo(r)
+	j.info = j.cfg.Config.readGroupInfo(r)
 	if err := r.Finish(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidGroupInfo, err)
 	}

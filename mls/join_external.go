@@ -24,13 +24,16 @@ type ExternalConfig struct {
 	Now            time.Time
 	Parallel       Parallel
 	Limits         Limits
-	Config         *Config
+	Config         *Config // nil: that which info was decoded with
 }
 
 // JoinExternal prepares an external commit (RFC 9420, Section 12.4.3.2), which
 // makes signer's owner a member if the group accepts it. The GroupInfo must
 // have the external_pub extension; where it comes from is the caller's trust.
 func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*Staged, error) {
+	if cfg.Config == nil {
+		cfg.Config = info.config
+	}
 	g, externalPub, err := openInfo(info, cfg)
 	if err != nil {
 		return nil, err
@@ -123,6 +126,7 @@ func (g *Group) externalList(kemOutput []byte, cfg ExternalConfig) ([]ProposalFr
 		encoded = append(encoded, proposalOrRef{ref: c.proposalRef(g.suite)})
 	}
 	for _, p := range proposals {
+		p = g.suite.completed(p)
 		if err := cfg.Config.encodable(p); err != nil {
 			return nil, nil, err
 		}

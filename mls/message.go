@@ -52,7 +52,7 @@ func decodeMessage(b []byte, x *Config) (*Message, error) {
 	case WireWelcome:
 		m.welcome = readWelcome(r)
 	case WireGroupInfo:
-		m.groupInfo = readGroupInfo(r)
+		m.groupInfo = x.readGroupInfo(r)
 	case WireKeyPackage:
 		m.keyPackage = x.readKeyPackage(r)
 		if k := m.keyPackage; k != nil && k.Version != version10 {

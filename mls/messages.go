@@ -31,7 +31,11 @@ func (g *Group) newContentFrom(sender Sender, signer crypto.Signer, f WireFormat
 	c.bodyStart = len(b)
 	b = append(b, body...)
 	c.contentEnd = len(b)
-	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, g.contextBytes); err != nil {
+	context := g.contextBytes
+	if !sender.signsContext() {
+		context = nil
+	}
+	if c.signature, err = g.suite.signParts(signer, "FramedContentTBS", b, context); err != nil {
 		return nil, err
 	}
 	c.raw = wire.AppendOpaque(b, c.signature)
@@ -80,16 +84,8 @@ func (g *Group) ProposeVerified(signer crypto.Signer, p Proposal, cfg FrameConfi
 	if err := g.checkSigner(signer); err != nil {
 		return nil, nil, err
 	}
-	if err := g.config.encodable(p); err != nil {
-		return nil, nil, err
-	}
-	c, err := g.newContent(signer, wireFormat(cfg.Private), ContentProposal, bytes.Clone(cfg.AAD), appendProposal(nil, p))
+	c, err := g.proposalContent(Sender{Type: SenderMember, Leaf: g.self}, signer, p, cfg)
 	if err != nil {
-		return nil, nil, err
-	}
-	// Read back, it shares no memory with the caller's.
-	c.proposal = g.config.decodeProposal(wire.NewReader(c.raw[c.bodyStart:c.contentEnd]))
-	if err := g.config.checkProposer(wireFormat(cfg.Private), c); err != nil {
 		return nil, nil, err
 	}
 	message, err := g.frame(c, cfg.Private)
@@ -97,6 +93,22 @@ func (g *Group) ProposeVerified(signer crypto.Signer, p Proposal, cfg FrameConfi
 		return nil, nil, err
 	}
 	return message, &VerifiedProposal{content: c, ref: c.proposalRef(g.suite), state: g.tag}, nil
+}
+
+// proposalContent returns the signed content of a proposal that sender may
+// send.
+func (g *Group) proposalContent(sender Sender, signer crypto.Signer, p Proposal, cfg FrameConfig) (*authenticatedContent, error) {
+	p = g.suite.completed(p)
+	if err := g.config.encodable(p); err != nil {
+		return nil, err
+	}
+	c, err := g.newContentFrom(sender, signer, wireFormat(cfg.Private), ContentProposal, bytes.Clone(cfg.AAD), appendProposal(nil, p))
+	if err != nil {
+		return nil, err
+	}
+	// Read back, it shares no memory with the caller's.
+	c.proposal = g.config.decodeProposal(wire.NewReader(c.raw[c.bodyStart:c.contentEnd]))
+	return c, g.config.checkProposer(wireFormat(cfg.Private), c)
 }
 
 // Sealed is an encrypted message.

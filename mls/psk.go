@@ -36,7 +36,7 @@ type PSKID struct {
 	Usage     ResumptionUsage // resumption
 	GroupID   []byte          // resumption
 	Epoch     uint64          // resumption
-	Nonce     []byte          // Nh fresh bytes for each use
+	Nonce     []byte          // Nh random bytes for each use; nil in a proposal to be sent: they are drawn
 }
 
 // Key names the secret itself: the encoding without the nonce. The maps of
@@ -103,6 +103,16 @@ func decodePSKIDs(r *wire.Reader) []PSKID {
 		ids = append(ids, decodePSKID(list))
 	}
 	return ids
+}
+
+// completed returns a proposal with what its sender leaves to this package: a
+// PSK's nonce (Section 8.4).
+func (s *cipherSuite) completed(p Proposal) Proposal {
+	if psk, ok := p.(PreSharedKey); ok && psk.ID.Nonce == nil {
+		psk.ID.Nonce = randomBytes(s.nh)
+		return psk
+	}
+	return p
 }
 
 // lookupPSKs returns the secrets of ids in their order.

@@ -3,8 +3,6 @@ package mls
 import (
 	"bytes"
 	"fmt"
-
-	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
 // Verified is an authenticated handshake message: a [*VerifiedCommit] or a
@@ -169,8 +167,7 @@ func (g *Group) senderKey(c *authenticatedContent) ([]byte, error) {
 			return leaf.SignatureKey, nil
 		}
 	case SenderExternal:
-		data, _ := g.context.Extensions.Find(ExtExternalSenders)
-		senders := decodeExternalSenders(wire.NewReader(data))
+		senders := g.context.externalSenders()
 		if i := c.sender.Leaf; uint64(i) < uint64(len(senders)) && c.proposal != nil {
 			return senders[i].SignatureKey, nil
 		}

@@ -11,6 +11,8 @@ type Config struct {
 	Relays  int // 0 stands for 1; the first keeps what it took
 	Actions int // things that people do
 	Pace    time.Duration
+	Burst   float64       // chance that the next action comes at the same moment
+	Admins  float64       // share of the members that founders make admins
 	Delay   time.Duration // longest time that a relay takes for anything
 
 	Loss        float64 // chance that a live delivery is lost

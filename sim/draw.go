@@ -9,11 +9,6 @@ import (
 // beginnings founds the groups, each by another client. A quarter of the
 // clients is left for later invitations.
 func (w *World) beginnings() (out []Step) {
-	if w.cfg.Skew > 0 {
-		for _, c := range w.clients {
-			out = append(out, Step{Verb: "clock", Args: []string{c.name, w.drawSkew().String()}})
-		}
-	}
 	in := len(w.clients) - len(w.clients)/4
 	for g := range w.cfg.Groups {
 		args := []string{w.clients[g%in].name}
@@ -23,6 +18,23 @@ func (w *World) beginnings() (out []Step) {
 			}
 		}
 		out = append(out, Step{Verb: "found", Args: args})
+	}
+	if w.cfg.Skew > 0 { // later, because key packages are only valid for clocks near their maker's
+		for _, c := range w.clients {
+			out = append(out, Step{Verb: "clock", Args: []string{c.name, w.drawSkew().String()}})
+		}
+	}
+	return out
+}
+
+// promotions makes some members admins, so that several may commit at once.
+func (w *World) promotions() (out []Step) {
+	for g, id := range w.groups {
+		for _, m := range w.everybody() {
+			if m.group == id && m.c != w.clients[g] && chance(w.rng, w.cfg.Admins) {
+				out = append(out, Step{Verb: "promote", Args: []string{w.clients[g].name, fmt.Sprintf("g%d", g), m.c.name}})
+			}
+		}
 	}
 	return out
 }

@@ -21,6 +21,7 @@ const (
 
 // situation is what one member has to choose from.
 type situation struct {
+	self     nostr.PubKey
 	root     *state          // where its history begins
 	tip      *state          // canonical so far
 	highest  uint64          // epoch it ever was in: what is older than the horizon from there is erased
@@ -38,13 +39,14 @@ func (v *situation) children(s *state) (out []*state) {
 	return out
 }
 
-// edges keeps the commits that are connected to the root by commits.
+// edges keeps the commits that are connected to the root by commits, all of
+// them on states of which the member has the keys.
 func (v *situation) edges() {
 	reached := map[*state]bool{v.root: true}
 	for again := true; again; {
 		again = false
 		for c := range v.commits {
-			if !reached[c] && reached[c.parent] {
+			if !reached[c] && reached[c.parent] && c.parent.members[v.self] {
 				reached[c], again = true, true
 			}
 		}

@@ -3,6 +3,10 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -11,25 +15,8 @@ import (
 var (
 	seeds = flag.Int("seeds", 60, "how many histories to play")
 	first = flag.Uint64("first", 1, "the first seed")
+	dir   = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
 )
-
-// draw makes a seed's world.
-func draw(seed uint64) Config {
-	cfg := Config{
-		Seed: seed, Clients: 3 + int(seed%3), Relays: 1 + int(seed/3%2), Actions: 8 + int(seed%9), Pace: 700 * time.Millisecond,
-		Delay: time.Duration(50+seed%17*100) * time.Millisecond, JoinUpdate: 24 * time.Hour,
-	}
-	if seed%4 != 0 {
-		cfg.Loss, cfg.Repeat, cfg.Silent = 0.1, 0.1, 0.1
-	}
-	if seed%2 == 0 {
-		cfg.Crash = 0.03
-	}
-	if seed%5 == 0 {
-		cfg.JoinUpdate = 0
-	}
-	return cfg
-}
 
 // play plays one history with seeded keys. Only one world may be played at a
 // time in a process.
@@ -40,7 +27,7 @@ func play(t *testing.T, random uint64, make func() (*World, error)) (*World, err
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = w.Run()
+	err = run(w)
 	if closed := w.Close(); closed != nil {
 		t.Error(closed)
 	}
@@ -55,11 +42,14 @@ func TestHistories(t *testing.T) {
 	started := time.Now()
 	for i := range *seeds {
 		seed := *first + uint64(i)
-		w, err := play(t, seed, func() (*World, error) { return New(draw(seed), cover) })
+		w, err := play(t, seed, func() (*World, error) { return New(Draw(seed), cover) })
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			if *seeds == 1 {
 				t.Logf("%s\n%s", w.Dump(), w.Script())
+			}
+			if *dir != "" {
+				shrink(t, seed, w.Script(), err)
 			}
 		}
 		sum.Add(w.Stats)
@@ -74,11 +64,67 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+// run makes a panic a finding like any other.
+func run(w *World) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return w.Run()
+}
+
+// shrink writes a failing history as a script that a person can read.
+func shrink(t *testing.T, seed uint64, s *Script, cause error) {
+	t.Helper()
+	want := Shape(cause)
+	fails := func(s *Script) bool {
+		_, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+		return Shape(err) == want
+	}
+	if !fails(s) {
+		t.Errorf("seed %d: its script does not fail in the same way", seed)
+		return
+	}
+	s = Shrink(s, 3000, fails)
+	line, _, _ := strings.Cut(cause.Error(), "\n")
+	s.Comment = append(s.Comment, fmt.Sprintf("Seed %d, shrunk. It failed with: %s", seed, line))
+	path := filepath.Join(*dir, fmt.Sprintf("seed-%d.txt", seed))
+	if err := os.WriteFile(path, []byte(s.String()), 0o600); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s\n%s", path, s)
+}
+
+// TestScripts plays the histories that found bugs once.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("../group/testdata/sim/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := ParseScript(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+			if err != nil {
+				t.Errorf("%v\n%s", err, w.Dump())
+			}
+		})
+	}
+}
+
 // TestReplay plays a seed again, and as the script of its first run: the bytes
 // are the same.
 func TestReplay(t *testing.T) {
 	for seed := uint64(2); seed < 8; seed++ {
-		again := func() (*World, error) { return New(draw(seed), nil) }
+		again := func() (*World, error) { return New(Draw(seed), nil) }
 		a, err := play(t, seed, again)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +146,7 @@ func TestReplay(t *testing.T) {
 func TestSQLite(t *testing.T) {
 	for seed := uint64(2); seed < 6; seed++ {
 		_, err := play(t, seed, func() (*World, error) {
-			cfg := draw(seed)
+			cfg := Draw(seed)
 			cfg.Dir, cfg.Crash = t.TempDir(), 0.05
 			return New(cfg, nil)
 		})

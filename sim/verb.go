@@ -231,7 +231,8 @@ func (w *World) heal(args []string) error {
 	return w.fetch(c, w.relays[i])
 }
 
-// clock: client, and how far its clock is off from now on.
+// clock: client, and how far its clock is off from now on. Timers that run go
+// on running: they count elapsed time.
 func (w *World) clock(args []string) error {
 	c := w.client(args[0])
 	if c == nil {
@@ -244,9 +245,6 @@ func (w *World) clock(args []string) error {
 	c.skew = skew
 	for _, m := range c.members {
 		m.watch.opened = time.Time{} // the oracle's clock of the open pass is void
-		at := m.wake
-		m.wake = time.Time{}
-		m.plan(at)
 	}
 	return nil
 }

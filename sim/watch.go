@@ -164,7 +164,7 @@ func (m *member) choseRightly(before, after look) error {
 // situation is what a member has to choose from when tip is canonical.
 func (m *member) situation(tip string) *situation {
 	l := m.c.w.ledger
-	v := &situation{root: m.root, tip: l.named(tip), highest: m.highest, commits: map[*state]bool{}}
+	v := &situation{self: m.c.account.pub, root: m.root, tip: l.named(tip), highest: m.highest, commits: map[*state]bool{}}
 	if v.root == nil || v.tip == nil {
 		return nil
 	}

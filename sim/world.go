@@ -153,8 +153,16 @@ func (w *World) play() error {
 	if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
 		return err
 	}
+	for _, s := range w.promotions() {
+		if err := w.doNow(s); err != nil {
+			return err
+		}
+	}
 	for range w.cfg.Actions {
 		pause := time.Duration(w.rng.ExpFloat64() * float64(w.cfg.Pace)).Round(time.Millisecond)
+		if chance(w.rng, w.cfg.Burst) {
+			pause = 0
+		}
 		if err := w.runUntil(w.now + min(pause, 5*w.cfg.Pace)); err != nil {
 			return err
 		}
@@ -182,7 +190,7 @@ func (w *World) quiesce() error {
 	w.fate.off = true
 	clear(w.cut)
 	last := ""
-	for range 40 {
+	for round := range 24 {
 		for _, c := range w.clients {
 			for _, r := range w.relays {
 				if err := w.fetch(c, r); err != nil {
@@ -190,11 +198,11 @@ func (w *World) quiesce() error {
 				}
 			}
 		}
-		if err := w.runUntil(w.now + 10*time.Second); err != nil {
+		if err := w.runUntil(w.now + min(10*time.Second<<(round/3), 10*time.Minute)); err != nil {
 			return err
 		}
-		now := w.fingerprint()
-		if now == last {
+		now, busy := w.fingerprint()
+		if now == last && !busy {
 			return nil
 		}
 		last = now
@@ -202,9 +210,9 @@ func (w *World) quiesce() error {
 	return errors.New("the groups do not come to rest" + w.restless())
 }
 
-// fingerprint says where everybody is and how much there is left to do.
-func (w *World) fingerprint() string {
-	out := ""
+// fingerprint says where everybody is, and whether something is still to be
+// published.
+func (w *World) fingerprint() (out string, busy bool) {
 	for _, r := range w.relays {
 		out += fmt.Sprint(len(r.stored), " ")
 	}
@@ -212,9 +220,10 @@ func (w *World) fingerprint() string {
 		for _, m := range c.members {
 			st := m.g.Status()
 			out += fmt.Sprint(m.old, m.g.Tip(), st.Outstanding, st.Queued, st.Convergence, " ")
+			busy = busy || !m.old && st.Outstanding > 0
 		}
 	}
-	return out
+	return out, busy
 }
 
 func (w *World) restless() string {

@@ -21,7 +21,7 @@ func (s *Server) NewMemberAddProposal(_ context.Context, req *mlsclient.NewMembe
 	if err != nil {
 		return nil, err
 	}
-	message, err := mls.ProposeExternal(j.signer, &info.Context, mls.Add{KeyPackage: j.keyPackage}, nil, config)
+	message, err := mls.ProposeJoin(info, j.signer, j.keyPackage, nil)
 	if err != nil {
 		return nil, refused("proposal", err)
 	}
@@ -41,11 +41,10 @@ func (s *Server) CreateExternalSigner(_ context.Context, req *mlsclient.CreateEx
 	if err != nil {
 		return nil, refused("signer", err)
 	}
-	sender, _ := cutVector(mls.ExternalSenders{{SignatureKey: pub, Credential: c.credential()}}.Append(nil))
 	id := s.newID()
 	s.signers[id] = &signatory{c}
 	return &mlsclient.CreateExternalSignerResponse{SignerId: id,
-		ExternalSender: sender}, nil
+		ExternalSender: mls.ExternalSender{SignatureKey: pub, Credential: c.credential()}.Append(nil)}, nil
 }
 
 // ExternalSignerProposal makes a proposal of an external sender. Its index is
@@ -65,7 +64,7 @@ func (s *Server) ExternalSignerProposal(_ context.Context, req *mlsclient.Extern
 	if len(tree) == 0 {
 		tree = nil
 	}
-	leaves, err := info.Leaves(tree, mls.Limits{}, config)
+	leaves, err := info.Leaves(tree, mls.Limits{})
 	if err != nil {
 		return nil, refused("group info", err)
 	}
@@ -73,7 +72,7 @@ func (s *Server) ExternalSignerProposal(_ context.Context, req *mlsclient.Extern
 	if err != nil {
 		return nil, refused("proposal", err)
 	}
-	message, err := mls.ProposeExternal(c.signer, &info.Context, p, nil, config)
+	message, err := mls.ProposeExternal(info, c.signer, p, nil)
 	if err != nil {
 		return nil, refused("proposal", err)
 	}
@@ -87,7 +86,7 @@ func withExternalSender(e mls.Extensions, sender []byte) (mls.Proposal, error) {
 		at = len(e)
 		e = append(e, mls.Extension{Type: mls.ExtExternalSenders})
 	}
-	var senders mls.ExternalSenders
+	var senders []mls.ExternalSender
 	if e[at].Data != nil {
 		var err error
 		if senders, err = mls.DecodeExternalSenders(e[at].Data); err != nil {
@@ -101,6 +100,6 @@ func withExternalSender(e mls.Extensions, sender []byte) (mls.Proposal, error) {
 	if len(added) != 1 {
 		return nil, fmt.Errorf("%w: %d external senders", mls.ErrMalformed, len(added))
 	}
-	e[at].Data = append(senders, added...).Append(nil)
+	e[at].Data = mls.AppendExternalSenders(nil, append(senders, added...))
 	return mls.GroupContextExtensions{Extensions: e}, nil
 }

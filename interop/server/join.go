@@ -126,7 +126,7 @@ func (s *Server) ExternalJoin(_ context.Context, req *mlsclient.ExternalJoinRequ
 	}
 	cfg := mls.ExternalConfig{Credential: c.credential(), Capabilities: capabilities(), Tree: tree, PSKs: map[string][]byte{}, Now: s.now(), Config: config}
 	if req.RemovePrior {
-		leaves, err := info.Leaves(tree, mls.Limits{}, config)
+		leaves, err := info.Leaves(tree, mls.Limits{})
 		if err != nil {
 			return nil, refused("group info", err)
 		}

@@ -1,0 +1,44 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Draw makes the world of a seed. Most are small, because a small world is
+// played often; every kind of trouble is in about a third of them, so that
+// each also meets worlds without it.
+func Draw(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	some := func(p, of float64) float64 {
+		if rng.Float64() < p {
+			return of * (0.3 + rng.Float64())
+		}
+		return 0
+	}
+	cfg := Config{
+		Seed: seed, Clients: 3 + rng.IntN(2), Groups: 1, Relays: 1 + rng.IntN(2), Actions: 5 + rng.IntN(9),
+		Pace:  []time.Duration{150, 500, 900, 2500}[rng.IntN(4)] * time.Millisecond,
+		Delay: []time.Duration{40, 300, 900, 1600, 4000}[rng.IntN(5)] * time.Millisecond,
+		Loss:  some(0.5, 0.2), Repeat: some(0.4, 0.15), Silent: some(0.4, 0.15), Unreachable: some(0.3, 0.1),
+		Refuse: some(0.2, 0.1), Crash: some(0.4, 0.05), Cut: some(0.3, 0.2), Malice: some(0.3, 0.3),
+		Burst: some(0.6, 0.5), Admins: some(0.8, 1), JoinUpdate: 24 * time.Hour,
+	}
+	switch rng.IntN(16) {
+	case 0:
+		cfg.Clients, cfg.Actions = 5+rng.IntN(4), 15+rng.IntN(20)
+	case 1:
+		cfg.Groups, cfg.Actions = 2, 16
+	case 2:
+		cfg.JoinUpdate = 0
+	case 3:
+		cfg.Clients = 2
+	}
+	if rng.IntN(5) == 0 {
+		cfg.Liars, cfg.Relays = true, 2+rng.IntN(2)
+	}
+	if rng.IntN(4) == 0 {
+		cfg.Skew, cfg.Jump = []time.Duration{2 * time.Second, time.Hour, 72 * time.Hour}[rng.IntN(3)], some(0.5, 0.1)
+	}
+	return cfg
+}
