@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -44,6 +45,9 @@ type Config struct {
 	// JoinUpdateDelay is the earliest time after joining at which the member
 	// renews its leaf; 0 means half a second.
 	JoinUpdateDelay time.Duration
+	// Trace gets a trace of every decision about branches, from which they can
+	// be replayed (group.Replay): no keys, texts or identities. Nil means none.
+	Trace io.Writer
 	// Log gets kinds, counts and durations, never keys, texts or identities.
 	// Nil means no log.
 	Log *slog.Logger
@@ -85,6 +89,7 @@ type Account struct {
 	calls  chan func()
 	wg     sync.WaitGroup
 
+	tracer   *group.Tracer // nil unless a trace is wanted
 	verified verifiedIDs
 	news     broadcast // told when the log grew
 	refused  counter
@@ -162,6 +167,9 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, seen: map[nostr.ID]nostr.Timestamp{},
 		opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
 		ticked: cfg.Now(),
+	}
+	if cfg.Trace != nil {
+		a.tracer = group.NewTracer()
 	}
 	a.signer = guardedSigner{signer: cfg.Signer, self: a.self}
 	a.news.init()
@@ -408,7 +416,7 @@ func (a *Account) untilWake() time.Duration {
 }
 
 func (a *Account) groupConfig() group.Config {
-	return group.Config{Self: a.self, JoinUpdateDelay: a.cfg.JoinUpdateDelay, Parallel: parallel}
+	return group.Config{Self: a.self, JoinUpdateDelay: a.cfg.JoinUpdateDelay, Parallel: parallel, Trace: a.tracer != nil}
 }
 
 // parallel runs independent jobs of the engine on all cores.

@@ -175,6 +175,12 @@ func (a *Account) store(l *live, out group.Output, also []group.Record) error {
 
 // carryOut lets a stored output out.
 func (a *Account) carryOut(l *live, out group.Output) {
+	if a.tracer != nil {
+		if _, err := a.cfg.Trace.Write(a.tracer.Append(nil, l.key, out)); err != nil {
+			a.cfg.Log.Warn("the trace ends here: it could not be written", "error", err)
+			a.tracer = nil
+		}
+	}
 	known := a.groups[l.key] == l
 	a.groups[l.key] = l
 	l.wake = out.Wake

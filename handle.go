@@ -33,6 +33,21 @@ func (g *Group) Status(ctx context.Context) (group.Status, error) {
 	return s, err
 }
 
+// Report describes what the group does, what it waits for and what to do next.
+// It names relays and accounts: it is for the account's owner.
+func (g *Group) Report(ctx context.Context) (group.Report, error) {
+	var r group.Report
+	err := g.a.do(ctx, func() error {
+		l, err := g.a.group(g.key)
+		if err != nil {
+			return err
+		}
+		r = l.state.Report(g.a.cfg.Now())
+		return nil
+	})
+	return r, err
+}
+
 // Send sends a chat message (kind 9). It returns the message's id when it is
 // stored; it is published in the background.
 func (g *Group) Send(ctx context.Context, text string) (nostr.ID, error) {

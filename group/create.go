@@ -51,11 +51,15 @@ func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
 }
 
 func newGroup(cfg Config) *Group {
-	return &Group{
+	g := &Group{
 		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{}, index: newIndex(),
 		rows: rowSet{}, raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
 		keys: map[string]ed25519.PrivateKey{},
 	}
+	if cfg.Trace {
+		g.tracing = newTracing()
+	}
+	return g
 }
 
 // found makes the state of epoch 0.

@@ -42,6 +42,8 @@ type Config struct {
 	// means 30 days. A leaf whose lifetime ends is renewed well before.
 	UpdateInterval time.Duration
 	Parallel       mls.Parallel // may be nil
+	// Trace makes every Output carry what a [Tracer] writes.
+	Trace bool
 }
 
 // Group is one account's copy of one group. It is not safe for concurrent use.
@@ -61,7 +63,8 @@ type Group struct {
 	saved  []byte // the meta record as stored
 
 	rows    rowSet
-	damaged bool // see Damaged
+	tracing *tracing // nil unless a trace is wanted
+	damaged bool     // see Damaged
 }
 
 // meta is the part of a group that is one small record.

@@ -40,6 +40,7 @@ type node struct {
 	key       *wire.EventKey
 	// proposals are the standalone ones that verified against this state.
 	proposals mls.ProposalSet
+	bare      bool // of a replay: usable as far as branch choice goes, without keys
 }
 
 // commitInfo is what branch choice and effects need to know of the commit
@@ -54,7 +55,7 @@ type commitInfo struct {
 }
 
 // usable reports whether messages can be checked and commits applied here.
-func (n *node) usable() bool { return n.state != nil && !n.erased }
+func (n *node) usable() bool { return (n.state != nil || n.bare) && !n.erased }
 
 // eventKey is the outer key of this epoch's events.
 func (n *node) eventKey() (wire.EventKey, error) {

@@ -45,6 +45,7 @@ func (s *step) offer() {
 	if g.ended() || g.meta.Cause != "" || g.pending() != nil {
 		return
 	}
+	s.trace(traceLine{op: opOffer, pass: copyPass(g.meta.Pass), flags: g.flags()})
 	relevant := false
 	for _, in := range g.index.open {
 		if g.unresolved(in) && !in.Offered {
@@ -135,13 +136,30 @@ func (g *Group) forked() bool {
 	return extensions > 1
 }
 
+// passDue reports whether the open pass has to be resolved.
+func (g *Group) passDue(now time.Time) bool {
+	return g.meta.Pass != nil && g.meta.Cause == "" && g.meta.Pass.due(now)
+}
+
 // closePass resolves the open pass if it is due: the batch is everything that
 // was taken in before, and choosing and applying is one step.
 func (s *step) closePass() {
 	g := s.g
-	if g.meta.Pass == nil || g.meta.Cause != "" || !g.meta.Pass.due(s.now) {
+	if !g.passDue(s.now) {
 		return
 	}
+	s.trace(traceLine{op: opClose, pass: copyPass(g.meta.Pass), flags: g.flags()})
+	if winner := s.resolve(); winner != nil && winner != g.tip {
+		s.advance(winner)
+	}
+	s.trace(traceLine{op: opChose, state: g.tip.id})
+	s.changed = true
+	s.slot()
+}
+
+// resolve ends the pass and returns the state that its batch makes canonical.
+func (s *step) resolve() *node {
+	g := s.g
 	base := g.meta.Pass.Base
 	g.meta.Pass = nil
 	s.cross(Resolved)
@@ -152,11 +170,7 @@ func (s *step) closePass() {
 			s.putInput(in)
 		}
 	}
-	if winner != nil && winner != g.tip {
-		s.advance(winner)
-	}
-	s.changed = true
-	s.slot()
+	return winner
 }
 
 // slot lets the requests that waited for the pass go before input that waits

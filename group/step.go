@@ -39,6 +39,7 @@ func (g *Group) Step(now time.Time, in Input) (Output, error) {
 		return Output{}, err
 	}
 	s := g.begin(now)
+	s.trace(traceLine{op: opStep, kind: inputName(in)})
 	s.closePass() // input at the cutoff or later belongs to the next pass
 	s.handle(in)
 	s.settle()
@@ -91,6 +92,7 @@ func (s *step) finish() (Output, error) {
 			s.putRatchets(n)
 		}
 	}
+	s.traceEnd()
 	s.countRows()
 	s.putMeta()
 	// One transaction has no order. Sorted, no map's order reaches the output.

@@ -169,6 +169,8 @@ type Output struct {
 	Wake     time.Time  // a Tick is due by then; zero for none
 	Outcome  Outcome    // of a Received input
 	Crossed  []Boundary // in this order; for tests and traces
+
+	trace []traceLine // see Tracer; only with [Config.Trace]
 }
 
 // Record is one stored value of a group. A nil Value deletes the key.

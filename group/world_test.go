@@ -43,6 +43,8 @@ type client struct {
 	last    Outcome
 	life    Lifecycle // before the last step
 	wrote   int       // steps so far
+	tracer  *Tracer
+	trace   []byte
 }
 
 func newWorld(t testing.TB, names ...string) *world {
@@ -51,7 +53,8 @@ func newWorld(t testing.TB, names ...string) *world {
 		var secret nostr.SecretKey
 		secret[31] = byte(i + 1)
 		c := &client{w: w, name: name, secret: secret, disk: map[string]Record{}, ids: map[string]bool{}, handed: map[nostr.ID]outbound{}}
-		c.cfg = Config{Self: secret.PubKey()}
+		c.cfg = Config{Self: secret.PubKey(), Trace: true}
+		c.tracer = NewTracer()
 		w.clients[name] = c
 	}
 	return w
@@ -112,6 +115,9 @@ func (c *client) apply(out Output, err error) (lost bool) {
 		c.w.t.Fatalf("%s: %v", c.name, err)
 	}
 	c.w.writes.add(c, out)
+	if c.tracer != nil {
+		c.trace = c.tracer.Append(c.trace, "g", out)
+	}
 	due := c.w.plan.due(c) && len(c.disk)+len(out.Records) > 0 && (len(c.disk) > 0 || !c.w.plan.before)
 	if c.failing || (due && c.w.plan.before) {
 		c.failing = false

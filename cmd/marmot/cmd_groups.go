@@ -83,7 +83,7 @@ func (a *app) groupsCommand() *cobra.Command {
 			}
 			return g.Leave(ctx)
 		}),
-		a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
+		a.groupsStatus(), a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
 	)
 	return c
 }

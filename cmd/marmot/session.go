@@ -74,7 +74,14 @@ func (a *app) own(ctx context.Context, key nostr.PubKey, db *store.Store, serve 
 	if err != nil {
 		return err
 	}
-	account, err := marmot.Open(ctx, marmot.Config{Store: db, Signer: marmot.LocalSigner(secret), Relays: relays})
+	cfg := marmot.Config{Store: db, Signer: marmot.LocalSigner(secret), Relays: relays}
+	if trace, err := a.openTrace(); err != nil {
+		return err
+	} else if trace != nil {
+		defer func() { err = errors.Join(err, trace.Close()) }()
+		cfg.Trace = trace
+	}
+	account, err := marmot.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}

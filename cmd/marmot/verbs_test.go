@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr/relayd"
 )
 
@@ -81,7 +82,7 @@ func TestVerbs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	alice, bob := shell{t, t.TempDir()}, shell{t, t.TempDir()}
+	alice, bob := shell{t, filepath.Join(t.TempDir(), "alice")}, shell{t, filepath.Join(t.TempDir(), "bob")}
 	alice.fails(exitNotFound, "groups", "list") // no account yet
 	aliceKey, bobKey := alice.newAccount(r.URL()), bob.newAccount(r.URL())
 	alice.ok("keys", "check", bobKey)
@@ -112,7 +113,20 @@ func TestVerbs(t *testing.T) {
 		!strings.Contains(out, "edits "+id[:8]+": second, corrected") || !strings.Contains(out, "deletes "+id[:8]) {
 		t.Errorf("alice reads %s", out)
 	}
-	alice.ok("groups", "promote", "Burrow", bobKey[:12])
+	if out := alice.ok("groups", "status", "Burrow"); !strings.Contains(out, "Burrow: Stable, Settled") || !strings.Contains(out, "→ "+group.NothingToDo) ||
+		!strings.Contains(out, r.URL()+": answers") {
+		t.Errorf("status: %s", out)
+	}
+	if out := bob.ok("doctor"); strings.Contains(out, "✗") || !strings.Contains(out, "you can be invited") {
+		t.Errorf("doctor: %s", out)
+	}
+	trace := filepath.Join(t.TempDir(), "trace")
+	alice.ok("groups", "promote", "Burrow", bobKey[:12], "--trace", trace)
+	alice.fails(exitUsage, "sync", "--trace", trace)
+	if out := alice.ok("replay", trace); !strings.Contains(out, "the same states") {
+		t.Errorf("replay: %s", out)
+	}
+	alice.fails(exitError, "replay", os.Args[0])
 	alice.ok("groups", "rename", "Burrow", "Marmots")
 	second := relayOf(t)
 	alice.ok("groups", "relays", "Marmots", "--add", second)
