@@ -1,7 +1,6 @@
 package mls
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -26,23 +25,43 @@ type AppDataDictionary []ComponentData
 // DecodeAppDataDictionary reads the extension's data and nothing after it.
 // Entries must be strictly ascending. The result holds copies.
 func DecodeAppDataDictionary(b []byte) (AppDataDictionary, error) {
-	r := wire.NewReader(bytes.Clone(b))
-	list := r.Vector()
-	var d AppDataDictionary
-	for !list.Empty() {
-		c := ComponentData{ID: ComponentID(list.Uint16()), Data: list.Opaque()}
-		if len(d) > 0 && c.ID <= d[len(d)-1].ID {
-			r.Fail(fmt.Errorf("%w: components not ascending", ErrMalformed))
-		}
-		if list.Err() != nil {
-			break
-		}
-		d = append(d, c)
-	}
-	if err := r.Finish(); err != nil {
+	n, err := scanAppData(b)
+	if n == 0 || err != nil {
 		return nil, err
 	}
+	// All is checked, so what follows reads without errors.
+	list := wire.NewReader(wire.NewReader(b).Opaque())
+	d := make(AppDataDictionary, 0, n)
+	block := make([]byte, 0, len(b))
+	for !list.Empty() {
+		c := ComponentData{ID: ComponentID(list.Uint16())}
+		from := len(block)
+		block = append(block, list.Opaque()...)
+		c.Data = block[from:len(block):len(block)]
+		d = append(d, c)
+	}
 	return d, nil
+}
+
+// scanAppData checks an encoded dictionary and counts its entries.
+func scanAppData(b []byte) (n int, err error) {
+	r := wire.NewReader(b)
+	list := wire.NewReader(r.Opaque())
+	for last := -1; !list.Empty(); n++ {
+		id := int(list.Uint16())
+		list.Opaque()
+		if id <= last && list.Err() == nil {
+			list.Fail(fmt.Errorf("%w: components not ascending", ErrMalformed))
+		}
+		if n == maxComponents {
+			list.Fail(fmt.Errorf("%w: more than %d components", ErrMalformed, maxComponents))
+		}
+		last = id
+	}
+	if err := r.Finish(); err != nil {
+		return 0, err
+	}
+	return n, list.Err()
 }
 
 // Append appends the extension's data to b. Entries must be ascending.

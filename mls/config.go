@@ -92,14 +92,14 @@ func (c *Config) kindOf(t ProposalType) *ProposalKind {
 	return &c.Proposals[i]
 }
 
-// readOther reads the body of a proposal whose type is registered.
-func (k *ProposalKind) read(r *wire.Reader) Proposal {
+// scan returns the body of a proposal, which it reads.
+func (k *ProposalKind) scan(r *wire.Reader) []byte {
 	n, ok := k.Scan(r.Peek())
 	if !ok || n < 0 {
 		r.Fail(fmt.Errorf("%w: proposal 0x%04x", ErrMalformed, uint16(k.Type)))
 		return nil
 	}
-	return OtherProposal{Kind: k.Type, Body: r.Bytes(n)}
+	return r.Bytes(n)
 }
 
 // DecodeMessage is the function [DecodeMessage] with the suites and proposal

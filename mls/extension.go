@@ -94,33 +94,49 @@ func finishExtensions(r *wire.Reader) (Extensions, error) {
 // decodeExtensions reads a list whose data alias the input. Types occur once
 // (Section 13.4), and the data of known types must be well formed.
 func decodeExtensions(r *wire.Reader) Extensions {
-	list := r.Vector()
-	var e Extensions
-	for !list.Empty() {
-		t, data := ExtensionType(list.Uint16()), list.Opaque()
-		if list.Err() != nil {
+	data := r.Opaque()
+	n := scanExtensions(r, data)
+	if n == 0 || r.Err() != nil {
+		return nil
+	}
+	e := make(Extensions, 0, n)
+	for list := wire.NewReader(data); !list.Empty(); {
+		x := Extension{Type: ExtensionType(list.Uint16()), Data: list.Opaque()}
+		if _, ok := e.Find(x.Type); ok {
+			r.Fail(fmt.Errorf("%w: extension 0x%04x twice", ErrMalformed, uint16(x.Type)))
 			return nil
 		}
-		if len(e) == maxExtensions {
-			r.Fail(fmt.Errorf("%w: more than %d extensions", ErrMalformed, maxExtensions))
+		if err := checkExtensionData(x.Type, x.Data); err != nil {
+			r.Fail(fmt.Errorf("extension 0x%04x: %w", uint16(x.Type), err))
 			return nil
 		}
-		if _, ok := e.Find(t); ok {
-			r.Fail(fmt.Errorf("%w: extension 0x%04x twice", ErrMalformed, uint16(t)))
-			return nil
-		}
-		if err := checkExtensionData(t, data); err != nil {
-			r.Fail(fmt.Errorf("extension 0x%04x: %w", uint16(t), err))
-			return nil
-		}
-		e = append(e, Extension{Type: t, Data: data})
+		e = append(e, x)
 	}
 	return e
+}
+
+// scanExtensions counts the entries of a list, the content of r's last vector.
+func scanExtensions(r *wire.Reader, data []byte) (n int) {
+	list := wire.NewReader(data)
+	for ; !list.Empty(); n++ {
+		list.Uint16()
+		list.Opaque()
+		if n == maxExtensions {
+			list.Fail(fmt.Errorf("%w: more than %d extensions", ErrMalformed, maxExtensions))
+		}
+	}
+	if list.Err() != nil {
+		r.Fail(list.Err())
+	}
+	return n
 }
 
 func checkExtensionData(t ExtensionType, data []byte) error {
 	if len(data) > maxExtensionBytes && t != ExtRatchetTree {
 		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(data))
+	}
+	if t > ExtAppDataDictionary {
+		return nil // not known, so its data mean nothing
 	}
 	r := wire.NewReader(data)
 	switch t {
@@ -132,7 +148,7 @@ func checkExtensionData(t ExtensionType, data []byte) error {
 	case ExtExternalSenders:
 		readExternalSenders(r)
 	case ExtAppDataDictionary:
-		_, err := DecodeAppDataDictionary(data)
+		_, err := scanAppData(data)
 		return err
 	default:
 		return nil

@@ -44,9 +44,7 @@ func readExternalSenders(r *wire.Reader) []ExternalSender {
 	var senders []ExternalSender
 	for !list.Empty() {
 		s := ExternalSender{SignatureKey: list.Opaque(), Credential: decodeCredential(list)}
-		if len(s.SignatureKey) > maxKeyBytes {
-			r.Fail(fmt.Errorf("%w: signature key of %d bytes", ErrMalformed, len(s.SignatureKey)))
-		}
+		checkKeySize(list, s.SignatureKey)
 		senders = append(senders, s)
 	}
 	return senders

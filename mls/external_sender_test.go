@@ -8,7 +8,7 @@ import (
 // A server and a newcomer propose from outside, knowing only the GroupInfo.
 func TestProposeFromOutside(t *testing.T) {
 	server, other := newTester(t, testSuite, "server"), newTester(t, testSuite, "other")
-	senders := []ExternalSender{{SignatureKey: []byte("other"), Credential: BasicCredential([]byte("other"))},
+	senders := []ExternalSender{{SignatureKey: other.kp.Leaf.EncryptionKey, Credential: BasicCredential([]byte("other"))},
 		{SignatureKey: server.kp.Leaf.SignatureKey, Credential: server.kp.Leaf.Credential}}
 	data := AppendExternalSenders(nil, senders)
 	if back := must(DecodeExternalSenders(data))(t); len(back) != 2 || string(back[1].SignatureKey) != string(senders[1].SignatureKey) {

@@ -159,10 +159,13 @@ func (c *authenticatedContent) proposalRef(s *cipherSuite) ProposalRef {
 	return ProposalRef(s.refHash("MLS 1.0 Proposal Reference", c.raw[2:]))
 }
 
-// commit is the content of a commit (Section 12.4).
+// commit is the content of a commit (Section 12.4). Its list is only scanned
+// before the sender is known: a few bytes make a proposal whose decoded form
+// takes many.
 type commit struct {
-	proposals []proposalOrRef
-	path      *updatePath // nil: none
+	list  []byte // ProposalOrRef structs, one after the other
+	count int
+	path  *updatePath // nil: none
 }
 
 type proposalOrRef struct {
@@ -193,21 +196,9 @@ func appendCommit(b []byte, proposals []proposalOrRef, path []byte) []byte {
 }
 
 func (x *Config) decodeCommit(r *wire.Reader) *commit {
-	c := &commit{}
-	list := r.Vector()
-	for !list.Empty() {
-		if len(c.proposals) == maxProposals {
-			r.Fail(fmt.Errorf("%w: more than %d proposals", ErrMalformed, maxProposals))
-			return nil
-		}
-		switch kind := list.Uint8(); kind {
-		case proposalByValue:
-			c.proposals = append(c.proposals, proposalOrRef{proposal: x.decodeProposal(list)})
-		case proposalByReference:
-			c.proposals = append(c.proposals, proposalOrRef{ref: ProposalRef(list.Opaque())})
-		default:
-			r.Fail(fmt.Errorf("%w: proposal kind %d", ErrMalformed, kind))
-		}
+	c := &commit{list: r.Opaque()}
+	if c.count = x.scanProposals(r, c.list); r.Err() != nil {
+		return nil
 	}
 	if r.Optional() {
 		path, err := decodeUpdatePath(r)
@@ -218,4 +209,44 @@ func (x *Config) decodeCommit(r *wire.Reader) *commit {
 		c.path = path
 	}
 	return c
+}
+
+// scanProposals counts the proposals of a list, the content of r's last vector,
+// and checks that each has an end.
+func (x *Config) scanProposals(r *wire.Reader, data []byte) (n int) {
+	list := wire.NewReader(data)
+	for ; !list.Empty(); n++ {
+		if n == maxProposals {
+			list.Fail(fmt.Errorf("%w: more than %d proposals", ErrMalformed, maxProposals))
+		}
+		switch kind := list.Uint8(); kind {
+		case proposalByValue:
+			x.scanProposal(list)
+		case proposalByReference:
+			if ref := list.Opaque(); list.Err() == nil && (len(ref) < minHashBytes || len(ref) > maxNh) {
+				list.Fail(fmt.Errorf("%w: reference of %d bytes", ErrMalformed, len(ref)))
+			}
+		default:
+			list.Fail(fmt.Errorf("%w: proposal kind %d", ErrMalformed, kind))
+		}
+	}
+	if list.Err() != nil {
+		r.Fail(list.Err())
+	}
+	return n
+}
+
+// proposals decodes the list, in order. Proposals and references are copies or
+// alias the message as decodeProposal says.
+func (x *Config) proposals(c *commit) ([]proposalOrRef, error) {
+	r := wire.NewReader(c.list)
+	list := make([]proposalOrRef, 0, c.count)
+	for !r.Empty() {
+		if r.Uint8() == proposalByValue {
+			list = append(list, proposalOrRef{proposal: x.decodeProposal(r)})
+		} else {
+			list = append(list, proposalOrRef{ref: ProposalRef(r.Opaque())})
+		}
+	}
+	return list, r.Finish()
 }

@@ -14,8 +14,9 @@ import (
 
 // codec is one decoder with a writer that works from the decoded fields.
 type codec struct {
-	decode func(b []byte) (encode func() []byte, err error)
-	seeds  func(t testing.TB) []hexBytes
+	withBase bool // the state that it belongs to is decoded with it
+	decode   func(b []byte) (encode func() []byte, err error)
+	seeds    func(t testing.TB) []hexBytes
 }
 
 // reading makes a codec of a reader function.
@@ -90,8 +91,9 @@ var codecs = map[string]codec{
 			for _, v := range seedVectors(t) {
 				list = append(list, v.GroupSecrets)
 			}
-			s := groupSecrets{joiner: make(secret, 32), pathSecret: make(secret, 32), psks: []PSKID{{Type: PSKExternal},
-				{Type: PSKResumption, Usage: ResumptionBranch}, {Type: PSKApplication, Component: 7, ID: []byte("id")}}}
+			nonce := make([]byte, 32)
+			s := groupSecrets{joiner: make(secret, 32), pathSecret: make(secret, 32), psks: []PSKID{{Type: PSKExternal, Nonce: nonce},
+				{Type: PSKResumption, Usage: ResumptionBranch, Nonce: nonce}, {Type: PSKApplication, Component: 7, ID: []byte("id"), Nonce: nonce}}}
 			return append(list, s.append(nil))
 		},
 	},
@@ -162,6 +164,45 @@ var codecs = map[string]codec{
 			return []hexBytes{AppDataDictionary{{ID: 1, Data: []byte{2}}, {ID: 3}}.Append(nil), {0}}
 		},
 	},
+	"external senders": {
+		decode: func(b []byte) (func() []byte, error) {
+			s, err := DecodeExternalSenders(b)
+			return func() []byte { return AppendExternalSenders(nil, s) }, err
+		},
+		seeds: func(testing.TB) []hexBytes {
+			return []hexBytes{AppendExternalSenders(nil, []ExternalSender{{SignatureKey: make([]byte, 32), Credential: BasicCredential([]byte("a"))},
+				{SignatureKey: make([]byte, 65), Credential: Credential{Type: CredentialX509, Raw: []byte{1, 7}}}})}
+		},
+	},
+	"required capabilities": {
+		decode: func(b []byte) (func() []byte, error) {
+			c, err := DecodeRequiredCapabilities(b)
+			return func() []byte { return c.Append(nil) }, err
+		},
+		seeds: func(testing.TB) []hexBytes {
+			return []hexBytes{RequiredCapabilities{Extensions: []ExtensionType{6}, Proposals: []ProposalType{8, 10}}.Append(nil)}
+		},
+	},
+	"extensions": {
+		decode: reading(decodeExtensions, func(e Extensions) []byte { return e.append(nil) }),
+		seeds:  func(testing.TB) []hexBytes { return []hexBytes{testExtensions().append(nil)} },
+	},
+	"key package keys": {
+		decode: func(b []byte) (func() []byte, error) {
+			k, err := DecodeKeyPackageKeys(b)
+			return func() []byte { return k.AppendSecret(nil) }, err
+		},
+		seeds: func(t testing.TB) []hexBytes { return []hexBytes{newTester(t, testSuite, "x").keys.AppendSecret(nil)} },
+	},
+	"leaf key": {
+		decode: func(b []byte) (func() []byte, error) {
+			k, err := DecodeLeafKey(b)
+			return func() []byte { return k.AppendSecret(nil) }, err
+		},
+		seeds: func(testing.TB) []hexBytes {
+			return []hexBytes{(&LeafKey{key: make([]byte, 32), public: make([]byte, 32)}).AppendSecret(nil)}
+		},
+	},
 	"state": {
 		decode: func(b []byte) (func() []byte, error) {
 			g, err := DecodeState(b, nil, nil)
@@ -170,6 +211,7 @@ var codecs = map[string]codec{
 		seeds: func(t testing.TB) []hexBytes { return []hexBytes{readGolden(t).State} },
 	},
 	"secrets": {
+		withBase: true,
 		decode: func(b []byte) (func() []byte, error) {
 			g, err := DecodeState(goldenBase.State, b, nil)
 			if len(b) == 0 {
@@ -180,6 +222,7 @@ var codecs = map[string]codec{
 		seeds: func(t testing.TB) []hexBytes { goldenBase = readGolden(t); return []hexBytes{goldenBase.Secrets} },
 	},
 	"ratchets": {
+		withBase: true,
 		decode: func(b []byte) (func() []byte, error) {
 			g, err := DecodeState(goldenBase.State, nil, b)
 			if len(b) == 0 {
@@ -252,6 +295,11 @@ func FuzzRatchetTree(f *testing.F)       { fuzzCodec(f, "ratchet tree") }
 func FuzzCommit(f *testing.F)            { fuzzCodec(f, "commit") }
 func FuzzProposal(f *testing.F)          { fuzzCodec(f, "proposal") }
 func FuzzAppDataDictionary(f *testing.F) { fuzzCodec(f, "app data dictionary") }
+func FuzzExternalSenders(f *testing.F)   { fuzzCodec(f, "external senders") }
+func FuzzRequired(f *testing.F)          { fuzzCodec(f, "required capabilities") }
+func FuzzExtensions(f *testing.F)        { fuzzCodec(f, "extensions") }
+func FuzzKeyPackageKeys(f *testing.F)    { fuzzCodec(f, "key package keys") }
+func FuzzLeafKey(f *testing.F)           { fuzzCodec(f, "leaf key") }
 func FuzzState(f *testing.F)             { fuzzCodec(f, "state") }
 func FuzzSecrets(f *testing.F)           { fuzzCodec(f, "secrets") }
 func FuzzRatchets(f *testing.F)          { fuzzCodec(f, "ratchets") }
@@ -296,11 +344,15 @@ func TestCodecs(t *testing.T) {
 // input.
 func allocates(t testing.TB, c codec, b []byte) {
 	t.Helper()
+	size := len(b)
+	if c.withBase {
+		size += len(goldenBase.State)
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, _ = c.decode(b)
 	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(16*len(b)+16<<10) {
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(8*size+1<<10) {
 		t.Fatalf("decoding %d bytes allocated %d", len(b), n)
 	}
 }

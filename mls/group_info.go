@@ -34,8 +34,13 @@ func (i *GroupInfo) Message() []byte {
 // readGroupInfo reads a GroupInfo and copies what it keeps.
 func (x *Config) readGroupInfo(r *wire.Reader) *GroupInfo {
 	start := r.Offset()
-	decodeGroupContext(r)
+	r.Bytes(4) // the GroupContext
 	r.Opaque()
+	r.Bytes(8)
+	r.Opaque()
+	r.Opaque()
+	r.Opaque()
+	r.Opaque() // what follows it
 	r.Opaque()
 	r.Uint32()
 	r.Opaque()
@@ -48,6 +53,9 @@ func (x *Config) readGroupInfo(r *wire.Reader) *GroupInfo {
 		ConfirmationTag: own.Opaque(), Signer: LeafIndex(own.Uint32())}
 	i.signed = own.Offset()
 	i.Signature = own.Opaque()
+	if own.Err() == nil && len(i.ConfirmationTag) < minHashBytes {
+		own.Fail(fmt.Errorf("%w: confirmation tag of %d bytes", ErrMalformed, len(i.ConfirmationTag)))
+	}
 	if err := own.Finish(); err != nil {
 		r.Fail(err)
 		return nil

@@ -308,7 +308,7 @@ func TestPSK(t *testing.T) {
 	joined := must(Join(w, joiner.kp, joiner.keys, JoinConfig{PSKs: psks}))(t)
 	same(t, "joiner's tag", joined.Group.ConfirmationTag(), staged.Next.ConfirmationTag())
 	id.Nonce = id.Nonce[1:]
-	if _, err := members[0].group.Commit(members[0].signer, CommitConfig{Proposals: []Proposal{PreSharedKey{ID: id}}, PSKs: psks}); !errors.Is(err, ErrInvalidProposals) {
+	if _, err := members[0].group.Commit(members[0].signer, CommitConfig{Proposals: []Proposal{PreSharedKey{ID: id}}, PSKs: psks}); !errors.Is(err, ErrInvalidConfig) {
 		t.Fatalf("short nonce: %v", err)
 	}
 }

@@ -44,11 +44,7 @@ func decodeKeyPackage(b []byte, x *Config) (*KeyPackage, error) {
 // readKeyPackage reads a KeyPackage and copies what it keeps.
 func (x *Config) readKeyPackage(r *wire.Reader) *KeyPackage {
 	start := r.Offset()
-	r.Bytes(4)
-	r.Opaque()
-	scanLeafNode(r)
-	r.Opaque()
-	r.Opaque()
+	scanKeyPackage(r)
 	raw := bytes.Clone(r.Since(start))
 	if r.Err() != nil {
 		return nil
@@ -56,18 +52,30 @@ func (x *Config) readKeyPackage(r *wire.Reader) *KeyPackage {
 	own := wire.NewReader(raw)
 	k := &KeyPackage{Version: own.Uint16(), Suite: Suite(own.Uint16()), InitKey: own.Opaque(), raw: raw}
 	k.suite, _ = x.suiteOf(k.Suite)
-	k.Leaf, _ = decodeLeafNode(own)
+	from := own.Offset()
+	scanLeafNode(own)
+	var err error
+	if k.Leaf, err = leafNodeIn(own.Since(from)); err != nil {
+		own.Fail(err)
+	}
 	k.Extensions = decodeExtensions(own)
 	k.signed = own.Offset()
 	k.Signature = own.Opaque()
-	if len(k.InitKey) > maxKeyBytes {
-		own.Fail(fmt.Errorf("%w: init key of %d bytes", ErrMalformed, len(k.InitKey)))
-	}
+	checkKeySize(own, k.InitKey)
 	if err := own.Finish(); err != nil {
 		r.Fail(err)
 		return nil
 	}
 	return k
+}
+
+// scanKeyPackage finds the end of a KeyPackage.
+func scanKeyPackage(r *wire.Reader) {
+	r.Bytes(4)
+	r.Opaque()
+	scanLeafNode(r)
+	r.Opaque()
+	r.Opaque()
 }
 
 // Bytes returns a copy of the exact bare encoding.

@@ -38,7 +38,7 @@ func TestKeyPackageRules(t *testing.T) {
 		"source update":       {func(_ *KeyPackage, l *LeafNode) { l.Source = LeafSourceUpdate }, ErrInvalidLeaf},
 		"source commit":       {func(_ *KeyPackage, l *LeafNode) { l.Source = LeafSourceCommit }, ErrInvalidLeaf},
 		"init key reused":     {func(k *KeyPackage, l *LeafNode) { k.InitKey = l.EncryptionKey }, ErrInvalidKeyPackage},
-		"init key short":      {func(k *KeyPackage, _ *LeafNode) { k.InitKey = k.InitKey[1:] }, ErrInvalidKeyPackage},
+		"init key long":       {func(k *KeyPackage, _ *LeafNode) { k.InitKey = make([]byte, 33) }, ErrInvalidKeyPackage},
 		"encryption key long": {func(_ *KeyPackage, l *LeafNode) { l.EncryptionKey = make([]byte, 33) }, ErrInvalidLeaf},
 		"not valid yet":       {func(_ *KeyPackage, l *LeafNode) { l.Lifetime.NotBefore = uint64(testTime.Unix()) + 1 }, ErrInvalidLeaf},
 		"first second":        {func(_ *KeyPackage, l *LeafNode) { l.Lifetime.NotBefore = uint64(testTime.Unix()) }, nil},

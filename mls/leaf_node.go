@@ -64,15 +64,29 @@ func decodeLeafNode(r *wire.Reader) (*LeafNode, error) {
 	}
 	// The second pass reads our own copy, so that fields alias that and not
 	// the message.
-	raw := bytes.Clone(r.Since(start))
+	l, err := leafNodeIn(bytes.Clone(r.Since(start)))
+	if err != nil {
+		r.Fail(err)
+	}
+	return l, err
+}
+
+// leafNodeIn reads a leaf node that is all of raw and keeps that.
+func leafNodeIn(raw []byte) (*LeafNode, error) {
 	own := wire.NewReader(raw)
 	l := readLeafNode(own)
 	l.raw = raw
 	if err := own.Finish(); err != nil {
-		r.Fail(err)
 		return nil, err
 	}
 	return l, nil
+}
+
+// checkKeySize refuses what is no public key of any suite.
+func checkKeySize(r *wire.Reader, key []byte) {
+	if r.Err() == nil && (len(key) < minKeyBytes || len(key) > maxKeyBytes) {
+		r.Fail(fmt.Errorf("%w: key of %d bytes", ErrMalformed, len(key)))
+	}
 }
 
 // scanLeafNode finds the end of a leaf node.
@@ -111,12 +125,17 @@ func readLeafNode(r *wire.Reader) *LeafNode {
 	default:
 		r.Fail(fmt.Errorf("%w: leaf node source %d", ErrMalformed, l.Source))
 	}
-	if len(l.EncryptionKey) > maxKeyBytes || len(l.SignatureKey) > maxKeyBytes || len(l.ParentHash) > maxNh {
-		r.Fail(fmt.Errorf("%w: oversized key or hash in leaf node", ErrMalformed))
+	checkKeySize(r, l.EncryptionKey)
+	checkKeySize(r, l.SignatureKey)
+	if len(l.ParentHash) > maxNh {
+		r.Fail(fmt.Errorf("%w: parent hash of %d bytes", ErrMalformed, len(l.ParentHash)))
 	}
 	l.Extensions = decodeExtensions(r)
 	l.signed = r.Offset()
 	l.Signature = r.Opaque()
+	if r.Err() == nil && len(l.Signature) < minSignature {
+		r.Fail(fmt.Errorf("%w: signature of %d bytes", ErrMalformed, len(l.Signature)))
+	}
 	return l
 }
 

@@ -210,7 +210,7 @@ func (x *Config) decodeProposal(r *wire.Reader) Proposal {
 		return SelfRemove{}
 	default:
 		if kind := x.kindOf(t); kind != nil {
-			return kind.read(r)
+			return OtherProposal{Kind: t, Body: kind.scan(r)}
 		}
 		r.Fail(fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t)))
 		return nil
@@ -219,6 +219,41 @@ func (x *Config) decodeProposal(r *wire.Reader) Proposal {
 
 func readReInit(r *wire.Reader) ReInit {
 	return ReInit{GroupID: r.Opaque(), Version: r.Uint16(), Suite: Suite(r.Uint16()), Extensions: decodeExtensions(r)}
+}
+
+// scanProposal finds the end of a proposal.
+func (x *Config) scanProposal(r *wire.Reader) {
+	switch t := ProposalType(r.Uint16()); t {
+	case ProposalAdd:
+		scanKeyPackage(r)
+	case ProposalUpdate:
+		scanLeafNode(r)
+	case ProposalRemove:
+		r.Bytes(4)
+	case ProposalPSK:
+		scanPSKID(r)
+	case ProposalReInit:
+		r.Opaque()
+		r.Bytes(4)
+		r.Opaque()
+	case ProposalExternalInit, ProposalGroupContextExtensions:
+		r.Opaque()
+	case ProposalAppDataUpdate:
+		r.Uint16()
+		if r.Uint8() == appDataUpdate {
+			r.Opaque()
+		}
+	case ProposalAppEphemeral:
+		r.Uint16()
+		r.Opaque()
+	case ProposalSelfRemove:
+	default:
+		if kind := x.kindOf(t); kind != nil {
+			kind.scan(r)
+			return
+		}
+		r.Fail(fmt.Errorf("%w: 0x%04x", ErrUnsupportedProposal, uint16(t)))
+	}
 }
 
 func decodeAppDataUpdate(r *wire.Reader) Proposal {

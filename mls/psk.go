@@ -89,7 +89,26 @@ func decodePSKID(r *wire.Reader) PSKID {
 	if len(id.ID) > maxPSKIDBytes || len(id.GroupID) > maxPSKIDBytes || len(id.Nonce) > maxPSKIDBytes {
 		r.Fail(fmt.Errorf("%w: oversized PSK id", ErrMalformed))
 	}
+	if r.Err() == nil && len(id.Nonce) < minHashBytes {
+		r.Fail(fmt.Errorf("%w: PSK nonce of %d bytes", ErrMalformed, len(id.Nonce)))
+	}
 	return id
+}
+
+// scanPSKID finds the end of a PreSharedKeyID.
+func scanPSKID(r *wire.Reader) {
+	switch t := PSKType(r.Uint8()); t {
+	case PSKResumption:
+		r.Uint8()
+		r.Opaque()
+		r.Bytes(8)
+	case PSKApplication:
+		r.Uint16()
+		r.Opaque()
+	default:
+		r.Opaque()
+	}
+	r.Opaque()
 }
 
 func decodePSKIDs(r *wire.Reader) []PSKID {

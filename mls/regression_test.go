@@ -554,10 +554,10 @@ func TestBugDuplicatePSK(t *testing.T) {
 	members := newTesters(t, testSuite, 2)
 	a, b := members[0], members[1]
 	psk := PreSharedKey{ID: PSKID{Type: PSKExternal, ID: []byte("x"), Nonce: make([]byte, 32)}}
-	short, long := psk, psk
-	short.ID.Nonce, long.ID.Nonce = make([]byte, 31), make([]byte, 33)
+	long := psk
+	long.ID.Nonce = make([]byte, 33)
 	resumption := PreSharedKey{ID: PSKID{Type: PSKResumption, Usage: ResumptionBranch, Nonce: make([]byte, 32)}}
-	for name, list := range map[string][]Proposal{"twice": {psk, psk}, "short nonce": {short}, "long nonce": {long}, "usage": {resumption}} {
+	for name, list := range map[string][]Proposal{"twice": {psk, psk}, "long nonce": {long}, "usage": {resumption}} {
 		b.refuses(name, a.forgeBytes(nil, values(list...)...), ErrInvalidProposals)
 	}
 	b.refuses("not known", a.forgeBytes(nil, values(psk)...), ErrMissingPSK)

@@ -48,6 +48,7 @@ func decodeUpdatePath(r *wire.Reader) (*updatePath, error) {
 			break
 		}
 		n := updatePathNode{encryptionKey: nodes.Opaque(), ciphertexts: nodes.Opaque()}
+		checkKeySize(nodes, n.encryptionKey)
 		list := wire.NewReader(n.ciphertexts)
 		for ; !list.Empty(); n.count++ {
 			list.Opaque()

@@ -41,6 +41,7 @@ func (p *VerifiedProposal) AAD() []byte { return bytes.Clone(p.content.aad) }
 // proposals and path are not checked before [Group.Apply].
 type VerifiedCommit struct {
 	content *authenticatedContent
+	list    []proposalOrRef
 	state   []byte // confirmation tag of the epoch it was verified in
 }
 
@@ -53,7 +54,7 @@ func (c *VerifiedCommit) AAD() []byte { return bytes.Clone(c.content.aad) }
 // Refs returns the references to proposals, in list order.
 func (c *VerifiedCommit) Refs() []ProposalRef {
 	var refs []ProposalRef
-	for _, p := range c.content.commit.proposals {
+	for _, p := range c.list {
 		if p.proposal == nil {
 			refs = append(refs, p.ref)
 		}
@@ -72,8 +73,8 @@ type ProposalFrom struct {
 // refers to taken from known. It returns [ErrUnknownProposal] if one is not
 // there.
 func (c *VerifiedCommit) Proposals(known ProposalSet) ([]ProposalFrom, error) {
-	list := make([]ProposalFrom, 0, len(c.content.commit.proposals))
-	for i, p := range c.content.commit.proposals {
+	list := make([]ProposalFrom, 0, len(c.list))
+	for i, p := range c.list {
 		if p.proposal != nil {
 			list = append(list, ProposalFrom{Proposal: p.proposal, Sender: c.content.sender})
 			continue
@@ -117,7 +118,11 @@ func (g *Group) Verify(m *Message) (Verified, error) {
 		return nil, err
 	}
 	if c.contentType == ContentCommit {
-		return &VerifiedCommit{content: c, state: g.tag}, nil
+		list, err := g.config.proposals(c.commit)
+		if err != nil {
+			return nil, fmt.Errorf("proposals of the commit: %w", err)
+		}
+		return &VerifiedCommit{content: c, list: list, state: g.tag}, nil
 	}
 	if err := g.config.checkProposer(m.format, c); err != nil {
 		return nil, err

@@ -38,7 +38,11 @@ func readWelcome(r *wire.Reader) *Welcome {
 			r.Fail(fmt.Errorf("%w: more than %d recipients", ErrMalformed, maxWelcomeSecrets))
 			return nil
 		}
-		w.secrets = append(w.secrets, encryptedSecrets{ref: list.Opaque(), kemOutput: list.Opaque(), ciphertext: list.Opaque()})
+		e := encryptedSecrets{ref: list.Opaque(), kemOutput: list.Opaque(), ciphertext: list.Opaque()}
+		if list.Err() == nil && (len(e.ref) < minHashBytes || len(e.kemOutput) < minKeyBytes || len(e.ciphertext) < minSealed) {
+			list.Fail(fmt.Errorf("%w: recipient %d", ErrMalformed, len(w.secrets)))
+		}
+		w.secrets = append(w.secrets, e)
 	}
 	w.groupInfo = r.Opaque()
 	return w
