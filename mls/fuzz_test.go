@@ -348,13 +348,17 @@ func allocates(t testing.TB, c codec, b []byte) {
 	if c.withBase {
 		size += len(goldenBase.State)
 	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, _ = c.decode(b)
-	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(8*size+1<<10) {
-		t.Fatalf("decoding %d bytes allocated %d", len(b), n)
+	limit, least := uint64(8*size+1<<10), uint64(1<<62)
+	for range 5 { // the runtime's own work is counted in now and then
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = c.decode(b)
+		runtime.ReadMemStats(&after)
+		if least = min(least, after.TotalAlloc-before.TotalAlloc); least <= limit {
+			return
+		}
 	}
+	t.Fatalf("decoding %d bytes allocated %d", len(b), least)
 }
 
 // FuzzUnprotect plays messages of one sender in any order, repeated and
