@@ -22,6 +22,7 @@ type CreateConfig struct {
 	Relays    []string // of the group, 1 to 16
 	Retention wire.Retention
 	Invitees  []Invitee
+	Admins    []nostr.PubKey     // of the invitees, those who are admins from the start; the creator always is one
 	Signer    ed25519.PrivateKey // fresh MLS signature key
 	Proof     wire.IdentityProof // the account's proof for it
 	Ref       string             // names the invitations in effects
@@ -121,11 +122,15 @@ func (s *step) foundingAdd(cfg CreateConfig) error {
 		}
 	}
 	invitees := storeInvitees(cfg.Invitees)
-	adds, err := g.adds(invitees)
+	proposals, err := g.adds(invitees)
 	if err != nil {
 		return err
 	}
-	n, staged, err := stage(g.tip, cfg.Signer, mls.CommitConfig{Proposals: adds, Path: mls.PathAlways, Now: s.now, Parallel: cfg.Parallel})
+	if len(cfg.Admins) > 0 {
+		admins := wire.NewAdmins(append(slices.Clone(cfg.Admins), cfg.Self)...)
+		proposals = append(proposals, mls.AppDataUpdate{Component: wire.ComponentAdmins, Data: admins.Append(nil)})
+	}
+	n, staged, err := stage(g.tip, cfg.Signer, mls.CommitConfig{Proposals: proposals, Path: mls.PathAlways, Now: s.now, Parallel: cfg.Parallel})
 	if err != nil {
 		return err
 	}

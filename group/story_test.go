@@ -47,7 +47,7 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 	s.out.Reset()
 	if d.Cmd == "world" {
 		s.begin(t, words(d))
-		return "ok\n"
+		return s.configure(d)
 	}
 	s.w.t = t
 	do, ok := storyCommands[d.Cmd]
@@ -112,12 +112,16 @@ func (s *story) clients(names []string) []*client {
 func (s *story) names() []string { return slices.Sorted(maps.Keys(s.w.clients)) }
 
 // storyCommands is the language, a command a line.
-var storyCommands map[string]func(*story, *datadriven.TestData) error
+var storyCommands = map[string]func(*story, *datadriven.TestData) error{}
 
 func init() {
-	storyCommands = map[string]func(*story, *datadriven.TestData) error{
+	maps.Copy(storyCommands, map[string]func(*story, *datadriven.TestData) error{
 		"create": func(s *story, d *datadriven.TestData) error {
-			s.who(d).create("Burrow", s.clients(vals(d, "invite"))...)
+			name := "Burrow"
+			if v := vals(d, "name"); v != nil {
+				name = v[0]
+			}
+			s.who(d).createWith(name, s.accounts(vals(d, "admins")), s.clients(vals(d, "invite"))...)
 			return nil
 		},
 		"invite": func(s *story, d *datadriven.TestData) error { return s.who(d).inviteOnly(s, s.clients(words(d)[1:])) },
@@ -170,7 +174,7 @@ func init() {
 			fmt.Fprintf(&s.out, "%s serves %d addresses: %s\n", s.who(d).name, len(s.who(d).g.Addresses()), relaysOf(s.who(d).g.Addresses()))
 			return nil
 		},
-	}
+	})
 }
 
 func relaysOf(addresses []Address) string {

@@ -27,6 +27,7 @@ type world struct {
 type client struct {
 	w       *world
 	name    string
+	marked  int // effects before the last mark of a story
 	secret  nostr.SecretKey
 	cfg     Config
 	g       *Group
@@ -226,10 +227,15 @@ func (c *client) restart() {
 
 func (c *client) create(name string, invitees ...*client) {
 	c.w.t.Helper()
+	c.createWith(name, nil, invitees...)
+}
+
+func (c *client) createWith(name string, admins []nostr.PubKey, invitees ...*client) {
+	c.w.t.Helper()
 	key, proof := c.signatureKey()
 	cfg := CreateConfig{
 		Config: c.cfg, Profile: wire.Profile{Name: name}, Relays: []string{"wss://a.example", "wss://b.example"},
-		Signer: key, Proof: proof,
+		Signer: key, Proof: proof, Admins: admins,
 	}
 	bundles := make([]*bundle, len(invitees))
 	for i, v := range invitees {
