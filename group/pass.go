@@ -50,6 +50,7 @@ func (s *step) offer() {
 	for _, in := range g.index.open {
 		if g.unresolved(in) && !in.Offered {
 			in.Offered, relevant = true, true
+			s.putInput(in) // a restart does not prolong the pass
 		}
 	}
 	if relevant = relevant || s.newWitness(); relevant {

@@ -59,7 +59,7 @@ type retained struct {
 	At          time.Time      `json:"at"`
 	Judged      bool           `json:"judged,omitempty"` // a pass has seen this commit
 	Turns       int            `json:"turns,omitempty"`  // how often it became valid
-	Offered     bool           `json:"-"`                // counted for the open pass
+	Offered     bool           `json:"offered,omitempty"` // counted for the open pass
 
 	// Of an application message that was opened. Opening used up its key, so
 	// the payload is kept until it can no longer be delivered.

@@ -50,6 +50,18 @@ func init() {
 			}
 			return c.try(in)
 		},
+		"pause": func(s *story, d *datadriven.TestData) error { // the clock goes on, and nobody wakes
+			by, err := time.ParseDuration(words(d)[0])
+			s.w.now = s.w.now.Add(by)
+			return err
+		},
+		"copy": func(s *story, d *datadriven.TestData) error {
+			c := s.who(d).fork()
+			c.w, c.name, c.wrote, c.tracer, c.trace = s.w, words(d)[1], 0, NewTracer(), nil
+			s.w.clients[c.name], s.told[c.name] = c, len(c.effects)
+			s.lines[c.name] = s.status(c)
+			return nil
+		},
 		"probe":    (*story).probe,
 		"expect":   (*story).expect,
 		"same":     (*story).same,
