@@ -84,7 +84,7 @@ func (w *World) drawCut(c *Client) Step {
 func (w *World) drawWish(c *Client) (Step, bool) {
 	g := w.rng.IntN(len(w.groups))
 	m := c.member(w.groups[g])
-	if m == nil || !m.active() || c.down {
+	if m == nil || !m.active() || c.down || c.rogue {
 		return Step{}, false
 	}
 	st := m.g.Status()
@@ -94,8 +94,12 @@ func (w *World) drawWish(c *Client) (Step, bool) {
 		return Step{Verb: verb, Args: append(who, more...)}, true
 	}
 	switch d := w.rng.IntN(100); {
-	case d < 48:
+	case d < 46:
 		return with("say")
+	case d < 47 && chance(w.rng, 0.3):
+		return with("disband")
+	case d < 48:
+		return with([]string{"route", "retain"}[w.rng.IntN(2)])
 	case d < 62:
 		return with("rename")
 	case d < 72:

@@ -146,6 +146,11 @@ func (l *ledger) read(m *member, mine map[string]*reading, id string, value []by
 	return l.add(m, mine, id, node.Parent, g)
 }
 
+func parseNode(value []byte) (*nodeRecord, error) {
+	node := &nodeRecord{}
+	return node, json.Unmarshal(value, node)
+}
+
 func (l *ledger) decode(mine map[string]*reading, node *nodeRecord, secrets, ratchets []byte) (*mls.Group, error) {
 	if node.Full {
 		return mls.DecodeState(node.State, secrets, ratchets)

@@ -31,6 +31,8 @@ type member struct {
 	private  map[string]bool // of those, own commits that no relay accepted
 	asked    map[string]bool // requests it took up
 	kinds    map[string]string
+	backup   []group.Record // a copy of its data that somebody kept
+	kit      *kit           // what a rogue works with
 }
 
 // receipt is when a message was taken in: the member's epoch then.

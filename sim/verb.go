@@ -14,16 +14,16 @@ import (
 
 // verbs are the things that a script can say. What the group refuses is part
 // of life, and so is a step that makes no sense after others were left out.
-var verbs map[string]func(w *World, args []string) error
-
-func init() {
-	verbs = map[string]func(*World, []string) error{
-		"found": (*World).found, "say": (*World).say, "rename": (*World).rename, "update": (*World).update,
-		"promote": (*World).promote, "demote": (*World).demote, "invite": (*World).invite, "remove": (*World).remove,
-		"leave": (*World).leave, "crash": (*World).crashNow, "fetch": (*World).fetchNow, "cut": (*World).cutOff,
-		"heal": (*World).heal, "clock": (*World).clock, "rewind": (*World).rewindRelay, "replay": (*World).replay,
-		"end": func(*World, []string) error { return nil },
-	}
+var verbs = map[string]func(w *World, args []string) error{
+	"found": (*World).found, "say": (*World).say, "rename": (*World).rename, "update": (*World).update,
+	"promote": (*World).promote, "demote": (*World).demote, "invite": (*World).invite, "remove": (*World).remove,
+	"leave": (*World).leave, "disband": (*World).disband, "route": (*World).route, "retain": (*World).retain,
+	"crash": (*World).crashNow, "fetch": (*World).fetchNow, "cut": (*World).cutOff,
+	"heal": (*World).heal, "clock": (*World).clock, "rewind": (*World).rewindRelay, "replay": (*World).replay,
+	"equivocate": (*World).equivocate, "snapshot": (*World).snapshot, "revenge": (*World).revenge,
+	"flood": (*World).flood, "junk": (*World).strangersJunk, "rewrap": (*World).rewrap, "garbage": (*World).garbage,
+	"violate": (*World).violate,
+	"end":     func(*World, []string) error { return nil },
 }
 
 func (w *World) do(s Step) error {
@@ -46,6 +46,7 @@ func refused(err error) bool {
 	for _, known := range []error{
 		group.ErrNotAdmin, group.ErrNotMember, group.ErrAlreadyMember, group.ErrAdminLeave, group.ErrLastAdmin, group.ErrLeaving,
 		group.ErrRemoved, group.ErrEnded, group.ErrQueueFull,
+		group.ErrDisbanding,
 	} {
 		if errors.Is(err, known) {
 			return true
@@ -152,6 +153,23 @@ func (w *World) update(args []string) error {
 
 func (w *World) leave(args []string) error {
 	return w.request(args, func(_ *member, ref string) (group.Input, error) { return group.Leave{Ref: ref}, nil })
+}
+
+func (w *World) disband(args []string) error {
+	return w.request(args, func(_ *member, ref string) (group.Input, error) { return group.Disband{Ref: ref}, nil })
+}
+
+// route gives the group another public id, as after a removal.
+func (w *World) route(args []string) error {
+	return w.request(args, func(_ *member, ref string) (group.Input, error) {
+		return group.SetRouting{Ref: ref, NewID: true}, nil
+	})
+}
+
+func (w *World) retain(args []string) error {
+	return w.request(args, func(_ *member, ref string) (group.Input, error) {
+		return group.SetRetention{Ref: ref, Retention: wire.Retention(3600 * (1 + w.Stats.Messages))}, nil
+	})
 }
 
 // about is a request that concerns another client: "actor group other".

@@ -29,6 +29,8 @@ type World struct {
 	groups     []string        // MLS group ids in hex, as they were founded
 	packets    map[nostr.ID]*packet
 	queue      schedule
+	injected   int     // events past all obligations
+	last       *packet // the last of them
 	ledger     *ledger
 	cover      *Coverage
 	transcript transcript
