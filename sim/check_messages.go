@@ -52,12 +52,12 @@ func (w *World) checkMessages(m *member) error {
 	v.edges()
 	valid, late := map[nostr.ID]string{}, map[nostr.ID]bool{}
 	for id, a := range w.ledger.said {
-		if a.by.group != m.group || a.by.c.rogue || !a.state.leadsTo(v.tip) || !m.root.leadsTo(a.state) {
+		if a.by.group != m.group || w.rogue(a.by) || !a.state.leadsTo(v.tip) || !m.root.leadsTo(a.state) {
 			continue
 		}
 		got, received := m.received[id]
 		switch {
-		case a.by == m, received && got.highest <= a.state.epoch+messageWindow:
+		case a.by == m.seat, received && got.highest <= a.state.epoch+messageWindow:
 			valid[a.inner] = a.label
 		default:
 			late[a.inner] = true
@@ -101,10 +101,10 @@ func (w *World) checkForeign(m *member, last map[wire.MessageID]group.EffectKind
 // invalidated, if the member has that branch.
 func (w *World) checkReported(m *member, v *situation, last map[wire.MessageID]group.EffectKind) error {
 	for id, a := range w.ledger.said {
-		if a.by.group != m.group || a.by.c.rogue || a.state.leadsTo(v.tip) || !m.has(v, a.state) {
+		if a.by.group != m.group || w.rogue(a.by) || a.state.leadsTo(v.tip) || !m.has(v, a.state) {
 			continue
 		}
-		if got, ok := m.received[id]; (!ok || got.highest > a.state.epoch+messageWindow) && a.by != m {
+		if got, ok := m.received[id]; (!ok || got.highest > a.state.epoch+messageWindow) && a.by != m.seat {
 			continue
 		}
 		if last[id] != group.EffectInvalidated {
@@ -116,7 +116,7 @@ func (w *World) checkReported(m *member, v *situation, last map[wire.MessageID]g
 
 func (w *World) fromRogue(inner nostr.ID) bool {
 	for _, a := range w.ledger.said {
-		if a.inner == inner && a.by.c.rogue {
+		if a.inner == inner && w.rogue(a.by) {
 			return true
 		}
 	}

@@ -45,7 +45,7 @@ func (w *World) checkSecrets(m *member) error {
 }
 
 func (w *World) checkWindow(m *member, v *situation, id string) error {
-	mine := w.ledger.byMember[m][id]
+	mine := w.ledger.bySeat[m.seat][id]
 	if v == nil || mine == nil || mine.group == nil {
 		return fmt.Errorf("%s keeps secrets of a state it cannot use", m)
 	}
@@ -68,7 +68,7 @@ func (m *member) checkPayloadWindow(r group.Record) error {
 
 func (w *World) checkSigning(m *member, v *situation, records []group.Record, keys map[string]bool) error {
 	used := map[string]bool{}
-	for _, mine := range w.ledger.byMember[m] {
+	for _, mine := range w.ledger.bySeat[m.seat] {
 		if mine.group == nil {
 			continue
 		}
@@ -92,11 +92,11 @@ func (w *World) checkOpened(m *member, records []group.Record) error {
 	}
 	for _, p := range w.packets {
 		a := w.ledger.said[w.ledger.messages[p.event.ID]]
-		if a == nil || a.by == m || a.by.group != m.group || !m.tellsOf(a.id) {
+		if a == nil || a.by == m.seat || a.by.group != m.group || !m.tellsOf(a.id) {
 			continue
 		}
 		id := a.state.commit.String()
-		mine := w.ledger.byMember[m][id]
+		mine := w.ledger.bySeat[m.seat][id]
 		if mine == nil || at["ratchets/"+id].Value == nil {
 			continue
 		}
@@ -139,7 +139,7 @@ func (w *World) steal(mine *reading, at map[string]group.Record, id string, p *p
 }
 
 func (l *ledger) byMemberOf(r *reading) map[string]*reading {
-	for _, all := range l.byMember {
+	for _, all := range l.bySeat {
 		for _, other := range all {
 			if other == r {
 				return all
@@ -153,13 +153,13 @@ func (l *ledger) byMemberOf(r *reading) map[string]*reading {
 // that was sealed after its removal opens.
 func (w *World) checkRemoved() error {
 	keys := map[*Client][]wire.EventKey{}
-	for m, all := range w.ledger.byMember {
+	for m, all := range w.ledger.bySeat {
 		for _, r := range all {
 			if r.group == nil {
 				continue
 			}
 			if s := w.ledger.named(nameOfState(r.group)); s != nil {
-				keys[m.c] = append(keys[m.c], s.key)
+				keys[w.client(m.client)] = append(keys[w.client(m.client)], s.key)
 			}
 		}
 	}

@@ -22,12 +22,16 @@ type Config struct {
 	Refuse      float64 // chance that a relay refuses an event
 	Crash       float64 // chance that a client stops at a write
 	Cut         float64 // share of actions that part clients from relays, or bring them back
+	Split       bool    // two halves reach different relays for a while
+	Busy        bool    // people change the group more than they talk
 	Malice      float64 // share of actions that are hostile
 	Liars       bool    // relays but the first withhold, repeat, rewind and forge
 
 	Skew time.Duration // how far the clients' clocks are apart
 	Jump float64       // share of actions that set a client's clock
 
+	Beginning  Beginning // zero founds the groups; else Begin is its template
+	Begin      *Template
 	JoinUpdate time.Duration // see group.Config.JoinUpdateDelay
 	Dir        string        // where SQLite databases are made; "" is a modelled disk
 }

@@ -19,7 +19,13 @@ func (w *World) beginnings() (out []Step) {
 		}
 		out = append(out, Step{Verb: "found", Args: args})
 	}
-	if w.cfg.Skew > 0 { // later, because key packages are only valid for clocks near their maker's
+	return out
+}
+
+// clocks puts the clients' clocks apart. Not before the group is founded: key
+// packages are only valid for clocks near their maker's.
+func (w *World) clocks() (out []Step) {
+	if w.cfg.Skew > 0 {
 		for _, c := range w.clients {
 			out = append(out, Step{Verb: "clock", Args: []string{c.name, w.drawSkew().String()}})
 		}
@@ -41,6 +47,23 @@ func (w *World) promotions() (out []Step) {
 
 func (w *World) drawSkew() time.Duration {
 	return (time.Duration(w.rng.Int64N(2*int64(w.cfg.Skew))) - w.cfg.Skew).Round(time.Second)
+}
+
+// split parts the clients into two halves, each with relays of its own, after
+// a fifth of the actions, and brings them together again before the last.
+func (w *World) split(action int) (out []Step) {
+	verb := map[int]string{w.cfg.Actions / 5: "cut", w.cfg.Actions - 2: "heal"}[action]
+	if !w.cfg.Split || verb == "" {
+		return nil
+	}
+	for i, c := range w.clients {
+		for j, r := range w.relays {
+			if i%2 != min(j, 1) {
+				out = append(out, Step{Verb: verb, Args: []string{c.name, r.name}})
+			}
+		}
+	}
+	return out
 }
 
 // draw lets a random person do something, or something happen.
@@ -93,7 +116,11 @@ func (w *World) drawWish(c *Client) (Step, bool) {
 	with := func(verb string, more ...string) (Step, bool) {
 		return Step{Verb: verb, Args: append(who, more...)}, true
 	}
-	switch d := w.rng.IntN(100); {
+	d := w.rng.IntN(100)
+	if w.cfg.Busy && d < 48 {
+		d = 48 + d/2
+	}
+	switch {
 	case d < 46:
 		return with("say")
 	case d < 47 && chance(w.rng, 0.3):

@@ -24,7 +24,7 @@ func Draw(seed uint64) Config {
 		Refuse: some(0.2, 0.1), Crash: some(0.4, 0.05), Cut: some(0.3, 0.2), Malice: some(0.3, 0.3),
 		Burst: some(0.6, 0.5), Admins: some(0.8, 1), JoinUpdate: 24 * time.Hour,
 	}
-	switch rng.IntN(16) {
+	switch rng.IntN(24) {
 	case 0:
 		cfg.Clients, cfg.Actions = 5+rng.IntN(4), 15+rng.IntN(20)
 	case 1:
@@ -36,6 +36,14 @@ func Draw(seed uint64) Config {
 	}
 	if rng.IntN(5) == 0 {
 		cfg.Liars, cfg.Relays = true, 2+rng.IntN(2)
+	}
+	if cfg.Groups == 1 && cfg.Clients < 5 && cfg.JoinUpdate > 0 && rng.IntN(20) > 0 {
+		cfg.Beginning = Beginning{Clients: cfg.Clients, Relays: cfg.Relays, Members: cfg.Clients - cfg.Clients/4}
+		cfg.Beginning.Admins = 1 + rng.IntN(cfg.Beginning.Members)
+	}
+	cfg.Busy = rng.IntN(4) == 0
+	if cfg.Relays > 1 && !cfg.Liars && rng.IntN(4) == 0 {
+		cfg.Split, cfg.Cut, cfg.Unreachable, cfg.Actions = true, 0, 0, cfg.Actions+rng.IntN(12)
 	}
 	if rng.IntN(4) == 0 {
 		cfg.Skew, cfg.Jump = []time.Duration{2 * time.Second, time.Hour, 72 * time.Hour}[rng.IntN(3)], some(0.5, 0.1)

@@ -22,13 +22,13 @@ type ledger struct {
 	commits  map[wire.MessageID]*state // by the commit that leads there
 	order    []*state
 	said     map[wire.MessageID]*said
-	asks     map[wire.MessageID]*state       // standalone proposals, by the state they were made in
-	messages map[nostr.ID]wire.MessageID     // what is in an event
-	junk     map[nostr.ID]bool               // events that nobody can use
-	labels   map[wire.MessageID]string       // of the first event of a message
-	props    map[*state]mls.ProposalSet      // standalone proposals of a state
-	broken   map[wire.MessageID]string       // commits that must be refused, and why
-	byMember map[*member]map[string]*reading // what a member's records say
+	asks     map[wire.MessageID]*state     // standalone proposals, by the state they were made in
+	messages map[nostr.ID]wire.MessageID   // what is in an event
+	junk     map[nostr.ID]bool             // events that nobody can use
+	labels   map[wire.MessageID]string     // of the first event of a message
+	props    map[*state]mls.ProposalSet    // standalone proposals of a state
+	broken   map[wire.MessageID]string     // commits that must be refused, and why
+	bySeat   map[*seat]map[string]*reading // what a member's records say
 }
 
 // state is one epoch on one branch.
@@ -38,7 +38,7 @@ type state struct {
 	parent    *state
 	depth     int // commits since the founding
 	epoch     uint64
-	maker     *member
+	maker     *seat
 	group     *mls.Group // the maker's
 	key       wire.EventKey
 	settings  *wire.Settings
@@ -59,7 +59,7 @@ type said struct {
 	inner  nostr.ID
 	text   string
 	label  string
-	by     *member
+	by     *seat
 }
 
 // reading is a state as one member's records have it.
@@ -73,7 +73,7 @@ func newLedger() *ledger {
 		states: map[string]*state{}, commits: map[wire.MessageID]*state{}, said: map[wire.MessageID]*said{},
 		asks: map[wire.MessageID]*state{}, messages: map[nostr.ID]wire.MessageID{}, junk: map[nostr.ID]bool{},
 		labels: map[wire.MessageID]string{}, props: map[*state]mls.ProposalSet{}, broken: map[wire.MessageID]string{},
-		byMember: map[*member]map[string]*reading{},
+		bySeat: map[*seat]map[string]*reading{},
 	}
 }
 
@@ -96,10 +96,10 @@ type nodeRecord struct {
 // learn reads the states that a member stored. The first who stores one made
 // it.
 func (l *ledger) learn(m *member, records []group.Record) error {
-	mine := l.byMember[m]
+	mine := l.bySeat[m.seat]
 	if mine == nil {
 		mine = map[string]*reading{}
-		l.byMember[m] = mine
+		l.bySeat[m.seat] = mine
 	}
 	at := map[string]group.Record{}
 	for _, r := range records {
@@ -163,7 +163,7 @@ func (l *ledger) decode(mine map[string]*reading, node *nodeRecord, secrets, rat
 }
 
 func (l *ledger) add(m *member, mine map[string]*reading, id, parentID string, g *mls.Group) error {
-	s := &state{name: nameOfState(g), epoch: g.Epoch(), maker: m, group: g, members: map[nostr.PubKey]bool{}}
+	s := &state{name: nameOfState(g), epoch: g.Epoch(), maker: m.seat, group: g, members: map[nostr.PubKey]bool{}}
 	if p := mine[parentID]; p != nil && p.group != nil {
 		s.parent = l.states[nameOfState(p.group)]
 	}
@@ -249,7 +249,7 @@ func (l *ledger) published(m *member, p *packet) error {
 }
 
 func (l *ledger) publishedApp(m *member, p *packet, s *state, id wire.MessageID) error {
-	a := &said{id: id, state: s, sender: m.c.account.pub, label: p.label, by: m}
+	a := &said{id: id, state: s, sender: m.c.account.pub, label: p.label, by: m.seat}
 	for _, e := range m.effects {
 		if e.Message == id && (e.Kind == group.EffectMessage || e.Kind == group.EffectRestored) {
 			rumor, err := nostr.ParseRumor(e.Payload)

@@ -28,7 +28,7 @@ func (w *World) drawMalice() (Step, bool) {
 	case d < 2:
 		return with("snapshot")
 	case d < 4:
-		n := []int{3, 20, 80, 300}[w.rng.IntN(4)]
+		n := []int{3, 10, 30, 30, 30, 300}[w.rng.IntN(6)]
 		return Step{Verb: "junk", Args: []string{fmt.Sprintf("g%d", g), strconv.Itoa(n)}}, true
 	case d < 6:
 		return Step{Verb: "rewrap", Args: []string{fmt.Sprintf("g%d", g), strconv.Itoa(1 + w.rng.IntN(3))}}, true
@@ -62,7 +62,7 @@ func (w *World) rogues() (n int) {
 // inject brings an event to all relays past all obligations.
 func (w *World) inject(by string, e *nostr.Event) *packet {
 	w.injected++
-	p := &packet{label: fmt.Sprintf("%s!%d", by, w.injected), event: e, tries: map[*relay]int{}}
+	p := &packet{label: fmt.Sprintf("%s!%d", by, w.injected), event: e}
 	w.packets[e.ID], w.last = p, p
 	w.transcript.event(e)
 	for _, r := range w.relays {

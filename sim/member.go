@@ -11,10 +11,16 @@ import (
 	"github.com/marmotgo/marmot/wire"
 )
 
-// member is a client's place in one group, from joining it on.
+// seat names a client's place in one group, from joining it on.
+type seat struct {
+	client string
+	group  string // MLS group id in hex
+}
+
+// member is who has the seat.
 type member struct {
+	*seat
 	c         *Client
-	group     string // MLS group id in hex
 	g         *group.Group
 	addresses []string
 	effects   []group.Effect
@@ -40,7 +46,7 @@ type receipt struct{ highest uint64 }
 
 func newMember(c *Client, id string, g *group.Group) *member {
 	m := &member{
-		c: c, group: id, g: g, told: map[string]bool{}, received: map[wire.MessageID]receipt{},
+		seat: &seat{c.name, id}, c: c, g: g, told: map[string]bool{}, received: map[wire.MessageID]receipt{},
 		holds: map[string]bool{}, private: map[string]bool{}, asked: map[string]bool{}, kinds: map[string]string{},
 	}
 	m.root = c.w.ledger.named(g.Tip()) // a founder's is not known yet
@@ -203,7 +209,7 @@ func (c *Client) packet(m *member, e *nostr.Event) (*packet, error) {
 		return p, nil
 	}
 	c.made++
-	p := &packet{label: fmt.Sprintf("%s/%d", c.name, c.made), event: e, tries: map[*relay]int{}}
+	p := &packet{label: fmt.Sprintf("%s/%d", c.name, c.made), event: e}
 	w.packets[e.ID] = p
 	w.transcript.event(e)
 	if e.Kind != wire.KindGroupEvent {

@@ -120,11 +120,13 @@ func (v *situation) choose() (*state, []candidate) {
 	return best.tip, all
 }
 
+// measure counts the witnesses that the member can read: who is removed on a
+// branch cannot see what is said there afterwards.
 func (v *situation) measure(start, tip *state) candidate {
 	c := candidate{tip: tip, accounts: map[uint64][]nostr.PubKey{}}
 	for _, m := range v.messages {
 		e := m.state.epoch
-		if !m.state.leadsTo(tip) || e <= start.epoch || e > tip.epoch || tip.epoch-e > messageWindow {
+		if !m.state.members[v.self] || !m.state.leadsTo(tip) || e <= start.epoch || e > tip.epoch || tip.epoch-e > messageWindow {
 			continue
 		}
 		if !slices.Contains(c.accounts[e], m.sender) {

@@ -14,7 +14,6 @@ import (
 type packet struct {
 	label string
 	event *nostr.Event
-	tries map[*relay]int
 }
 
 // relay keeps events and hands them out, as far as it does its work.
@@ -37,8 +36,8 @@ func (w *World) publish(c *Client, m *member, p *packet, url string) {
 	if r == nil {
 		return
 	}
-	p.tries[r]++
-	how := w.receptionOf(p, r, p.tries[r])
+	w.tries[p.label+" "+r.name]++
+	how := w.receptionOf(p, r, w.tries[p.label+" "+r.name])
 	if w.cut[c.name+" "+r.name] {
 		how = reception{delay: time.Second, answer: "silent"}
 	}

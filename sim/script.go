@@ -18,6 +18,7 @@ type Script struct {
 	Relays  int
 	Liars   bool
 	Join    time.Duration
+	Begin   *Beginning // nil: the script founds its groups
 	Steps   []Step
 	Faults  []Fault
 }
@@ -48,6 +49,9 @@ func (s *Script) String() string {
 	}
 	if s.Join > 0 {
 		fmt.Fprintf(&b, "join %v\n", s.Join)
+	}
+	if s.Begin != nil {
+		fmt.Fprintf(&b, "begin %v\n", s.Begin)
 	}
 	for _, step := range s.Steps {
 		fmt.Fprintln(&b, step)
@@ -109,6 +113,9 @@ func (s *Script) setting(words []string) (err error) {
 		s.Liars = true
 	case "join":
 		s.Join, err = time.ParseDuration(arg)
+	case "begin":
+		s.Begin = &Beginning{}
+		_, err = fmt.Sscan(strings.Join(words[1:], " "), &s.Begin.Clients, &s.Begin.Relays, &s.Begin.Members, &s.Begin.Admins)
 	case "at":
 		if len(words) < 3 {
 			return errors.New("a step without a verb")

@@ -20,10 +20,19 @@ var (
 
 // play plays one history with seeded keys. Only one world may be played at a
 // time in a process.
-func play(t *testing.T, random uint64, make func() (*World, error)) (*World, error) {
+func play(t *testing.T, cfg Config, s *Script, cover *Coverage) (*World, error) {
 	t.Helper()
-	cryptotest.SetGlobalRandom(t, random)
-	w, err := make()
+	var w *World
+	var err error
+	if s != nil {
+		begin := template(t, s.Begin)
+		cryptotest.SetGlobalRandom(t, s.Random)
+		w, err = NewScripted(s, begin, cover, cfg.Dir)
+	} else {
+		cfg.Begin = template(t, &cfg.Beginning)
+		cryptotest.SetGlobalRandom(t, cfg.Seed)
+		w, err = New(cfg, cover)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +51,7 @@ func TestHistories(t *testing.T) {
 	started := time.Now()
 	for i := range *seeds {
 		seed := *first + uint64(i)
-		w, err := play(t, seed, func() (*World, error) { return New(Draw(seed), cover) })
+		w, err := play(t, Draw(seed), nil, cover)
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			if *seeds == 1 {
@@ -64,6 +73,26 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+var templates = map[Beginning]*Template{}
+
+// template returns the world that histories of a kind begin with. Its keys
+// depend on nothing that was played before.
+func template(t *testing.T, b *Beginning) *Template {
+	t.Helper()
+	if b == nil || *b == (Beginning{}) {
+		return nil
+	}
+	if templates[*b] == nil {
+		cryptotest.SetGlobalRandom(t, uint64(b.Clients+10*b.Relays+100*b.Members+1000*b.Admins))
+		made, err := NewTemplate(*b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates[*b] = made
+	}
+	return templates[*b]
+}
+
 // run makes a panic a finding like any other.
 func run(w *World) (err error) {
 	defer func() {
@@ -79,7 +108,7 @@ func shrink(t *testing.T, seed uint64, s *Script, cause error) {
 	t.Helper()
 	want := Shape(cause)
 	fails := func(s *Script) bool {
-		_, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+		_, err := play(t, Config{}, s, nil)
 		return Shape(err) == want
 	}
 	if !fails(s) {
@@ -112,7 +141,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := play(t, s.Random, func() (*World, error) { return NewScripted(s, nil, "") })
+			w, err := play(t, Config{}, s, nil)
 			if err != nil {
 				t.Errorf("%v\n%s", err, w.Dump())
 			}
@@ -124,19 +153,18 @@ func TestScripts(t *testing.T) {
 // are the same.
 func TestReplay(t *testing.T) {
 	for seed := uint64(2); seed < 8; seed++ {
-		again := func() (*World, error) { return New(Draw(seed), nil) }
-		a, err := play(t, seed, again)
+		a, err := play(t, Draw(seed), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b, _ := play(t, seed, again); b.Digest() != a.Digest() {
+		if b, _ := play(t, Draw(seed), nil, nil); b.Digest() != a.Digest() {
 			t.Errorf("seed %d: other bytes", seed)
 		}
 		script, err := ParseScript(a.Script().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err := play(t, seed, func() (*World, error) { return NewScripted(script, nil, "") }); err != nil || c.Digest() != a.Digest() {
+		if c, err := play(t, Config{}, script, nil); err != nil || c.Digest() != a.Digest() {
 			t.Errorf("seed %d: the script gives other bytes: %v", seed, err)
 		}
 	}
@@ -145,12 +173,9 @@ func TestReplay(t *testing.T) {
 // TestSQLite plays histories on real databases.
 func TestSQLite(t *testing.T) {
 	for seed := uint64(2); seed < 6; seed++ {
-		_, err := play(t, seed, func() (*World, error) {
-			cfg := Draw(seed)
-			cfg.Dir, cfg.Crash = t.TempDir(), 0.05
-			return New(cfg, nil)
-		})
-		if err != nil {
+		cfg := Draw(seed)
+		cfg.Dir, cfg.Crash = t.TempDir(), 0.05
+		if _, err := play(t, cfg, nil, nil); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}

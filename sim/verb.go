@@ -250,7 +250,8 @@ func (w *World) heal(args []string) error {
 }
 
 // clock: client, and how far its clock is off from now on. Timers that run go
-// on running: they count elapsed time.
+// on running, because they count elapsed time; but soon something makes the
+// client look at its clock.
 func (w *World) clock(args []string) error {
 	c := w.client(args[0])
 	if c == nil {
@@ -263,6 +264,7 @@ func (w *World) clock(args []string) error {
 	c.skew = skew
 	for _, m := range c.members {
 		m.watch.opened = time.Time{} // the oracle's clock of the open pass is void
+		w.after(time.Second, func() error { return m.step(group.Tick{}, nil) })
 	}
 	return nil
 }

@@ -187,7 +187,7 @@ func (w *World) newKit(m *member, records []group.Record) (*kit, error) {
 		at[r.Key] = r
 	}
 	id := ""
-	mine := w.ledger.byMember[m]
+	mine := w.ledger.bySeat[m.seat]
 	for key, r := range mine {
 		if r.group != nil && nameOfState(r.group) == s.name {
 			id = key

@@ -177,12 +177,12 @@ func (m *member) situation(tip string) *situation {
 		}
 	}
 	for _, s := range l.order {
-		if s.maker == m && s.parent != nil && !m.private[s.commit.String()] {
+		if s.maker == m.seat && s.parent != nil && !m.private[s.commit.String()] {
 			v.commits[s] = true
 		}
 	}
 	for _, a := range l.said {
-		if a.by == m {
+		if a.by == m.seat {
 			v.messages = append(v.messages, a)
 		}
 	}

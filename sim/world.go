@@ -28,6 +28,7 @@ type World struct {
 	cut        map[string]bool // "client relay" pairs that do not reach each other
 	groups     []string        // MLS group ids in hex, as they were founded
 	packets    map[nostr.ID]*packet
+	tries      map[string]int // publications of a packet at a relay
 	queue      schedule
 	injected   int     // events past all obligations
 	last       *packet // the last of them
@@ -45,7 +46,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 	}
 	w := &World{
 		cfg: cfg, start: time.Unix(1_790_000_000, 0), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
-		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{},
+		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{}, tries: map[string]int{},
 		ledger: newLedger(), cover: cover, transcript: transcript{sha256.New()},
 		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, Join: cfg.JoinUpdate},
 	}
@@ -59,12 +60,19 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 		}
 		w.clients = append(w.clients, c)
 	}
+	if cfg.Begin == nil {
+		return w, nil
+	}
+	w.script.Begin = &cfg.Begin.beginning
+	if err := w.begin(cfg.Begin); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	return w, nil
 }
 
 // NewScripted prepares a world that plays a script.
-func NewScripted(s *Script, cover *Coverage, dir string) (*World, error) {
-	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, JoinUpdate: s.Join, Dir: dir}, cover)
+func NewScripted(s *Script, begin *Template, cover *Coverage, dir string) (*World, error) {
+	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, JoinUpdate: s.Join, Begin: begin, Dir: dir}, cover)
 	if err != nil {
 		return nil, err
 	}
@@ -147,20 +155,10 @@ func (w *World) play() error {
 		}
 		return nil
 	}
-	for _, s := range w.beginnings() {
-		if err := w.doNow(s); err != nil {
-			return err
-		}
-	}
-	if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
+	if err := w.prologue(); err != nil {
 		return err
 	}
-	for _, s := range w.promotions() {
-		if err := w.doNow(s); err != nil {
-			return err
-		}
-	}
-	for range w.cfg.Actions {
+	for i := range w.cfg.Actions {
 		pause := time.Duration(w.rng.ExpFloat64() * float64(w.cfg.Pace)).Round(time.Millisecond)
 		if chance(w.rng, w.cfg.Burst) {
 			pause = 0
@@ -168,13 +166,40 @@ func (w *World) play() error {
 		if err := w.runUntil(w.now + min(pause, 5*w.cfg.Pace)); err != nil {
 			return err
 		}
+		steps := w.split(i)
 		if s, ok := w.draw(); ok {
+			steps = append(steps, s)
+		}
+		for _, s := range steps {
 			if err := w.doNow(s); err != nil {
 				return err
 			}
 		}
 	}
 	w.script.Steps = append(w.script.Steps, Step{At: w.now, Verb: "end"})
+	return nil
+}
+
+// prologue founds the groups, unless the world began with one, and sets the
+// clocks.
+func (w *World) prologue() error {
+	var steps []Step
+	if w.cfg.Begin == nil {
+		for _, s := range w.beginnings() {
+			if err := w.doNow(s); err != nil {
+				return err
+			}
+		}
+		if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
+			return err
+		}
+		steps = w.promotions()
+	}
+	for _, s := range append(w.clocks(), steps...) {
+		if err := w.doNow(s); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -261,6 +286,8 @@ func (w *World) client(name string) *Client {
 	}
 	return nil
 }
+
+func (w *World) rogue(s *seat) bool { return w.client(s.client).rogue }
 
 func (w *World) count(m *member, e group.Effect) {
 	switch e.Kind {
