@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,9 +162,8 @@ func (m *member) stored(t *transaction, outs []group.Output, packets []*packet) 
 	}
 	m.saved()
 	if states {
-		m.addresses = m.addresses[:0]
-		for _, a := range m.g.Addresses() {
-			m.addresses = append(m.addresses, hex.EncodeToString(a.GroupID[:]))
+		if err := m.listen(); err != nil {
+			return err
 		}
 		if err := w.ledger.learn(m, t.records); err != nil {
 			return err
@@ -173,6 +173,23 @@ func (m *member) stored(t *transaction, outs []group.Output, packets []*packet) 
 		if s.parent == nil {
 			m.root = s
 		}
+	}
+	return nil
+}
+
+// listen follows the group's addresses, and asks what a new one has.
+func (m *member) listen() error {
+	var now []string
+	fresh := false
+	for _, a := range m.g.Addresses() {
+		h := hex.EncodeToString(a.GroupID[:])
+		now = append(now, h)
+		fresh = fresh || !slices.Contains(m.addresses, h)
+	}
+	fresh = fresh && len(m.addresses) > 0
+	m.addresses = now
+	if fresh {
+		return m.c.fetchSoon()
 	}
 	return nil
 }

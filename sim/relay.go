@@ -70,7 +70,7 @@ func (r *relay) take(w *World, p *packet) error {
 	r.has[p.event.ID] = true
 	r.stored = append(r.stored, p)
 	for _, c := range w.clients {
-		if c.wants(p.event) {
+		if !w.hold && c.wants(p.event) {
 			r.push(w, p, c)
 		}
 	}

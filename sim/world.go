@@ -25,6 +25,7 @@ type World struct {
 	script     Script // as it was played so far
 	clients    []*Client
 	relays     []*relay
+	hold       bool            // relays store and deliver nothing by themselves
 	cut        map[string]bool // "client relay" pairs that do not reach each other
 	groups     []string        // MLS group ids in hex, as they were founded
 	packets    map[nostr.ID]*packet
