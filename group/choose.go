@@ -51,11 +51,15 @@ func (g *Group) choose(base uint64) *node {
 // commonStart is the epoch from which all candidates of a pass are measured:
 // the lowest source epoch of a commit inside the horizon that is not
 // canonical. (The adopted text leaves this open; this is what the reference
-// does, and other choices pick other winners.)
+// does, and other choices pick other winners.) Only commits with a place in
+// the graph count, because only they are branches: else bytes that no state
+// authenticates, or what a branch beyond the horizon left behind, would decide
+// how the others compare.
 func (g *Group) commonStart(base uint64) uint64 {
 	start := g.tip.epoch
 	for _, in := range g.inputs {
-		if in.Kind != kindCommit || in.Disposition != deferred || g.nodes[in.State].private() {
+		n := g.nodes[in.State]
+		if in.Kind != kindCommit || in.Disposition != deferred || n == nil || n.private() {
 			continue
 		}
 		if in.Epoch < start && in.Epoch+maxRewind >= base {

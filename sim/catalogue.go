@@ -18,7 +18,8 @@ var Catalogue = []SmallWorld{
 	{Name: "many messages count once", Admins: 3, Make: []string{"rename alice g0", "say alice g0", "rename bob g0", "say bob g0", "say bob g0"}, See: []string{"dave"}, Wins: "alice 1"},
 	{Name: "quorum against depth", Admins: 2, Make: []string{"rename bob g0", "give carol bob", "say bob g0", "say carol g0", "rename alice g0", "rename alice g0"}, See: []string{"dave", "alice"}, Wins: "bob 1"},
 	{Name: "depth against quorum", Admins: 2, Make: []string{"rename alice g0", "give carol alice", "say alice g0", "say carol g0", "rename bob g0", "rename bob g0", "rename bob g0"}, See: []string{"dave"}, Wins: "bob 3"},
-	{Name: "quorum against score", Admins: 2, Make: []string{"rename bob g0", "give carol bob", "say carol g0", "say bob g0", "rename alice g0", "say alice g0"}, See: []string{"dave"}, Wins: "bob 1"},
+	{Name: "quorum against score", Admins: 2, Make: []string{"rename alice g0", "say alice g0", "rename alice g0", "give dave alice", "base", "say alice g0", "rename bob g0", "give carol bob", "say carol g0", "say bob g0"}, See: []string{"dave"}, Wins: "bob 1"},
+	{Name: "a second witness for a branch that lost", Admins: 2, Make: []string{"rename alice g0", "say alice g0", "rename bob g0", "say bob g0", "give carol bob", "say carol g0"}, See: []string{"dave"}, Wins: "bob 1"},
 	{Name: "quorum in the second epoch", Admins: 2, Make: []string{"rename bob g0", "rename bob g0", "give carol bob", "say bob g0", "say carol g0", "rename alice g0"}, See: []string{"dave"}, Wins: "bob 2"},
 	{Name: "score over two epochs", Admins: 2, Make: []string{"rename bob g0", "say bob g0", "rename bob g0", "say bob g0", "rename alice g0", "rename alice g0"}, See: []string{"carol"}, Wins: "bob 3"},
 	{Name: "talk before the fork", Admins: 2, Make: []string{"say bob g0", "say carol g0", "rename alice g0", "rename bob g0"}, See: []string{"dave"}, Wins: "alice 1"},
@@ -47,12 +48,22 @@ var Catalogue = []SmallWorld{
 	{Name: "children of an equivocation", Admins: 3, Make: []string{"equivocate alice g0 2", "give bob", "say bob g0", "rename bob g0"}, See: []string{"carol"}},
 	{Name: "a commit of one who may not", Admins: 1, Make: []string{"violate bob g0 rename-unauthorized", "rename alice g0"}, See: []string{"carol", "dave"}, Wins: "alice 1"},
 	{Name: "a commit that no state authenticates", Admins: 3, Make: []string{"violate dave g0 changed-commit", "rename alice g0", "give bob alice", "say bob g0", "rename carol g0"}, See: []string{"bob"}, Wins: "alice 1"},
-	{Name: "junk below the fork does not move the start", Admins: 3, Make: []string{"rename alice g0", "say alice g0", "give bob alice", "give carol alice", "say bob g0", "base", "violate dave g0 changed-commit", "rename bob g0", "rename carol g0", "rename carol g0"}, See: []string{"alice"}, Wins: "carol 2"},
+	{Name: "junk below the fork does not move the start", Admins: 3, Five: true, Make: append(append([]string{"say dave g0"}, sharedQuorum...), "violate dave g0 changed-commit", "rename alice g0", "rename alice g0"), See: []string{"erin"}, Wins: "carol 1"},
+	{Name: "a shared quorum decides nothing", Admins: 3, Five: true, Make: append(append([]string{}, sharedQuorum...), "rename alice g0", "rename alice g0"), See: []string{"erin"}, Wins: "carol 1"},
+	{Name: "a quorum before the fork decides nothing", Admins: 3, Five: true, Make: []string{"say carol g0", "say dave g0", "give erin", "base", "rename carol g0", "give bob carol", "say bob g0", "say carol g0", "rename alice g0", "rename alice g0"}, See: []string{"erin"}, Wins: "carol 2"},
+	{Name: "a third account adds nothing", Admins: 2, Five: true, Make: []string{"rename bob g0", "give carol bob", "give dave bob", "say bob g0", "say carol g0", "say dave g0", "give erin bob", "give erin carol", "give erin dave", "base", "rename alice g0", "give carol alice", "say alice g0"}, See: []string{"erin"}, Wins: "bob 1"},
 	{Name: "a commit whose proposal is hidden", Admins: 2, Make: []string{"violate alice g0 hidden-proposal", "rename bob g0", "say bob g0"}, See: []string{"carol"}, Wins: "bob 1"},
 	{Name: "a fork five epochs back", Admins: 2, Make: append(append(many(5, "rename alice g0"), "give carol alice", "base"), many(6, "rename bob g0")...), See: []string{"carol"}, Wins: "bob 6"},
 	{Name: "a fork six epochs back", Admins: 2, Make: append(append(many(6, "rename bob g0"), "give carol bob", "base"), many(6, "rename alice g0")...), See: []string{"carol"}, Wins: "bob 6"},
 	{Name: "a message five epochs back", Admins: 2, Make: append(append([]string{"say bob g0"}, many(5, "rename alice g0")...), "give carol alice", "say dave g0"), See: []string{"carol"}, Wins: "alice 5"},
 	{Name: "a message six epochs back", Admins: 2, Make: append(append([]string{"say bob g0"}, many(6, "rename alice g0")...), "give carol alice", "say dave g0"), See: []string{"carol"}, Wins: "alice 6"},
+}
+
+// sharedQuorum is an epoch in which two accounts spoke, and after it a branch
+// of carol's with a quorum, which erin knows.
+var sharedQuorum = []string{
+	"rename alice g0", "give bob alice", "give carol alice", "say alice g0", "say bob g0", "rename carol g0", "give bob carol",
+	"say carol g0", "say bob g0", "give erin", "base",
 }
 
 func many(n int, line string) (out []string) {

@@ -15,7 +15,8 @@ import (
 // another. One member, the observer, takes them in, in every order.
 type SmallWorld struct {
 	Name   string
-	Admins int      // of alice, bob, carol and dave, in this order
+	Admins int      // of alice, bob, carol, dave and erin, in this order
+	Five   bool     // erin is there too
 	Make   []string // script steps without their times; see [SmallWorld.prepare]
 	See    []string // observers
 	Wins   string   // who made the commit that wins, and the how manieth event of that person it is
