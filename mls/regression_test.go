@@ -107,6 +107,13 @@ func TestBugCommitWithoutRequiredPath(t *testing.T) {
 // epoch it leads to if its list is allowed.
 func externalCommit(t *testing.T, g *Group, signer crypto.Signer, inits int, list []ProposalFrom, sent ProposalSet) (message, tag []byte) {
 	t.Helper()
+	return externalCommitWith(t, g, signer, inits, list, sent, nil)
+}
+
+// externalCommitWith is externalCommit with a change to the leaf before it is
+// signed.
+func externalCommitWith(t *testing.T, g *Group, signer crypto.Signer, inits int, list []ProposalFrom, sent ProposalSet, change func(l *LeafNode)) (message, tag []byte) {
+	t.Helper()
 	s := g.suite
 	_, pub, err := s.deriveKeyPair(g.secrets.external)
 	if err != nil {
@@ -131,6 +138,9 @@ func externalCommit(t *testing.T, g *Group, signer crypto.Signer, inits int, lis
 	newLeaf := func(encryptionKey, parentHash []byte) (*LeafNode, error) {
 		l := LeafNode{EncryptionKey: encryptionKey, ParentHash: parentHash, Source: LeafSourceCommit,
 			Credential: BasicCredential([]byte("newcomer")), Capabilities: testCapabilities(s.id)}
+		if change != nil {
+			change(&l)
+		}
 		return newLeafNode(s, signer, l, g.context.GroupID, step.sender)
 	}
 	context := func(treeHash []byte) []byte {
