@@ -78,7 +78,7 @@ func (w *World) checkMessages(m *member) error {
 			w.Stats.Expired++
 		}
 	}
-	errs = append(errs, w.checkForeign(m, last), w.checkReported(m, v, last))
+	errs = append(errs, w.checkForeign(m, last), w.checkReported(m, v, last), w.checkOwn(m, payloads))
 	return errors.Join(errs...)
 }
 
@@ -109,6 +109,30 @@ func (w *World) checkReported(m *member, v *situation, last map[wire.MessageID]g
 		}
 		if last[id] != group.EffectInvalidated {
 			return fmt.Errorf("%s was not told that %s, on a branch that lost, is invalid", m, a.label)
+		}
+	}
+	return nil
+}
+
+// checkOwn demands that what a member said stands, or that it was told that it
+// does not: what was on a branch that lost is said again.
+func (w *World) checkOwn(m *member, payloads map[nostr.ID]int) error {
+	failed := map[string]bool{}
+	for _, e := range m.effects {
+		if e.Kind == group.EffectFailed {
+			failed[e.Ref] = true
+		}
+	}
+	for _, e := range m.effects {
+		if e.Kind != group.EffectMessage || !e.Own || failed[e.Ref] {
+			continue
+		}
+		rumor, err := nostr.ParseRumor(e.Payload)
+		if err != nil {
+			return err
+		}
+		if payloads[rumor.ID] == 0 {
+			return fmt.Errorf("%s said %q, which stands nowhere, and was not told so", m, rumor.Content)
 		}
 	}
 	return nil

@@ -60,6 +60,9 @@ func TestHistories(t *testing.T) {
 			if *dir != "" {
 				shrink(t, seed, w.Script(), err)
 			}
+			if failFast() {
+				break
+			}
 		}
 		sum.Add(w.Stats)
 	}
@@ -91,6 +94,12 @@ func template(t *testing.T, b *Beginning) *Template {
 		templates[*b] = made
 	}
 	return templates[*b]
+}
+
+// failFast reports whether the first failure ends it.
+func failFast() bool {
+	f := flag.Lookup("test.failfast")
+	return f != nil && f.Value.String() == "true"
 }
 
 // run makes a panic a finding like any other.

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var mutantsFlag = flag.String("mutants", "", `break the rules of package group one by one and demand that it is noticed: "all", or "K/N" for every Nth from the Kth`)
+
+// mutant is one wrong rule: a text of a file of package group and what stands
+// there instead.
+type mutant struct{ name, file, old, new string }
+
+var mutants = []mutant{
+	// Branch selection.
+	{"the quorum adds no depth", "choose.go", "depth += quorumBoost", "depth += 0 * quorumBoost"},
+	{"no rule 1: depth", "choose.go", "\t\tcmp.Compare(b.effective(), other.effective()),\n", ""},
+	{"no rule 2: quorum", "choose.go", "\t\tcompareBool(b.quorum, other.quorum),\n", ""},
+	{"no rule 3: score", "choose.go", "\t\tcmp.Compare(b.score, other.score),\n", ""},
+	{"no rule 4: priority", "choose.go", "\t\tcompareBool(p.Privileged, q.Privileged),\n", ""},
+	{"no rule 5: committer", "choose.go", "\t\tbytes.Compare(q.Committer[:], p.Committer[:]),\n", ""},
+	{"no rule 6: digest", "choose.go", "\t\tbytes.Compare(other.tip.id[:], b.tip.id[:]),\n", ""},
+	{"the higher committer wins", "choose.go", "bytes.Compare(q.Committer[:], p.Committer[:])", "bytes.Compare(p.Committer[:], q.Committer[:])"},
+	{"the higher digest wins", "choose.go", "bytes.Compare(other.tip.id[:], b.tip.id[:])", "bytes.Compare(b.tip.id[:], other.tip.id[:])"},
+	{"ordinary beats privileged", "choose.go", "compareBool(p.Privileged, q.Privileged)", "compareBool(q.Privileged, p.Privileged)"},
+	{"priority before witnesses", "choose.go", "\t\tcmp.Compare(b.score, other.score),\n\t\tcompareBool(p.Privileged, q.Privileged),\n", "\t\tcompareBool(p.Privileged, q.Privileged),\n\t\tcmp.Compare(b.score, other.score),\n"},
+	{"committer before priority", "choose.go", "\t\tcompareBool(p.Privileged, q.Privileged),\n\t\tbytes.Compare(q.Committer[:], p.Committer[:]),\n", "\t\tbytes.Compare(q.Committer[:], p.Committer[:]),\n\t\tcompareBool(p.Privileged, q.Privileged),\n"},
+	{"raw depth decides first", "choose.go", "\torder := cmp.Or(\n", "\torder := cmp.Or(\n\t\tcmp.Compare(b.tip.epoch, other.tip.epoch),\n"},
+	{"prefixes compete", "choose.go", "if out = leavesBelow(c, out); len(out) == before {", "if out = leavesBelow(c, out); len(out) >= before {"},
+	{"the first found stays", "choose.go", "if best == nil || b.beats(best) {", "if best == nil {"},
+	// The common start and the horizon.
+	{"wrong base: rivals below the tip are left out", "choose.go", "if in.Epoch < start && in.Epoch+maxRewind >= base {", "if false {"},
+	{"wrong base: as old as can be", "choose.go", "if oldest := g.oldestCanonical(); start < oldest {", "if oldest := g.oldestCanonical(); start != oldest {"},
+	{"the horizon is four epochs", "choose.go", "in.Epoch+maxRewind >= base", "in.Epoch+maxRewind > base"},
+	{"the horizon is six epochs", "group.go", "\treturn g.tip.epoch - maxRewind\n", "\treturn g.tip.epoch - maxRewind - 1\n"},
+	{"commits without a place move the start", "choose.go", "in.Disposition != deferred || n == nil || n.private()", "in.Disposition != deferred || n.private()"},
+	{"a loser cannot win back", "advance.go", "\t\tin.Disposition = deferred\n\t\tin.Judged = true\n", "\t\tin.Disposition = rejected\n\t\tin.Judged = true\n"},
+	// Witnesses.
+	{"a witness counts for each message", "choose.go", "accounts[n.epoch][in.Sender] = true", "accounts[n.epoch][nostr.PubKey(in.ID)] = true"},
+	{"witnesses of an epoch count without bound", "choose.go", "b.score += min(len(seen), quorumSize)", "b.score += len(seen)"},
+	{"one account is a quorum", "choose.go", "len(seen) >= quorumSize", "len(seen) >= quorumSize-1"},
+	{"three accounts are a quorum", "choose.go", "len(seen) >= quorumSize", "len(seen) > quorumSize"},
+	{"witnesses at the fork count", "choose.go", "n.epoch <= root.epoch", "n.epoch < root.epoch"},
+	{"witnesses of other branches count", "choose.go", " || !n.leadsTo(tip) {\n\t\t\tcontinue\n\t\t}\n\t\tif accounts", " {\n\t\t\tcontinue\n\t\t}\n\t\tif accounts"},
+	{"own messages do not count", "choose.go", "!in.opened() || in.Disposition == rejected", "!in.opened() || in.Own || in.Disposition == rejected"},
+	{"delivered messages do not count", "choose.go", "!in.opened() || in.Disposition == rejected", "!in.opened() || in.Disposition == accepted || in.Disposition == rejected"},
+	{"invalidated messages do not count", "choose.go", "!in.opened() || in.Disposition == rejected", "!in.opened() || in.Disposition == invalidated || in.Disposition == rejected"},
+	{"a late witness opens no pass", "pass.go", "return seen && s.g.contested()", "return false && seen && s.g.contested()"},
+	{"a second account counts as known", "pass.go", "other.State == n.id && other.Sender == in.Sender {", "other.State == n.id {"},
+	// Passes.
+	{"a pass closes at once", "pass.go", "return !now.Before(p.cutoff()) || now.Before(p.Opened)", "return true"},
+	{"a pass is not prolonged", "pass.go", "\tdefault:\n\t\tg.meta.Pass.Quiesce = s.now.Add(quiescence)\n", "\tdefault:\n"},
+	{"a pass is prolonged without end", "pass.go", "\tif p.Quiesce.Before(p.Deadline) {\n\t\treturn p.Quiesce\n\t}\n\treturn p.Deadline\n", "\treturn p.Quiesce\n"},
+	{"passes open while a commit is pending", "pass.go", "g.ended() || g.meta.Cause != \"\" || g.pending() != nil {\n\t\treturn\n\t}\n\ts.trace", "g.ended() || g.meta.Cause != \"\" {\n\t\treturn\n\t}\n\ts.trace"},
+	{"commits are never judged", "pass.go", "\t\t\tin.Judged = true\n\t\t\ts.putInput(in)\n\t\t}\n\t}\n\treturn winner", "\t\t\ts.putInput(in)\n\t\t}\n\t}\n\treturn winner"},
+	// Who may commit.
+	{"departures are privileged", "edge.go", "(len(props) > 0 && selfRemoves == len(props))", "(len(props) > 0 && selfRemoves > len(props))"},
+	{"everybody may commit", "edge.go", "info.Privileged && !parent.isAdmin(committer)", "info.Privileged && false && !parent.isAdmin(committer)"},
+	{"admins need no leaf", "edge.go", "\treturn allMembers(n.settings.Admins, n.members())\n", "\treturn nil\n"},
+	// Messages and secrets.
+	{"messages on other branches are shown", "advance.go", "return n != nil && n.leadsTo(g.tip)", "return n != nil"},
+	{"copies of a payload are shown", "advance.go", "s.acceptMessage(in, !g.shown(in.Inner))", "s.acceptMessage(in, true)"},
+	{"own messages are not sent again", "advance.go", "\ts.deliver()\n\ts.resend()\n", "\ts.deliver()\n"},
+	{"secrets stay", "advance.go", "\ts.drop(keySecrets + n.id.String())\n\ts.drop(keyRatchets", "\ts.drop(keyRatchets"},
+	{"signature keys stay", "advance.go", "\t\tif !used[pub] {\n", "\t\tif false {\n"},
+	{"opened keys stay", "step.go", "if n.usable() && s.g.nodes[n.id] == n {", "if false && n.usable() && s.g.nodes[n.id] == n {"},
+	{"what waits is forgotten", "receive.go", "for _, in := range sorted(s.g.index.open, func(in *retained) bool { return in.waiting() }) {", "for _, in := range sorted(nil, func(in *retained) bool { return in.waiting() }) {"},
+}
+
+func groupFile(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "group", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// mutate returns a file of package group with one rule wrong.
+func (m *mutant) mutate(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(groupFile(t, m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		t.Errorf("%s: its text is %d times in %s: adapt the mutant to the code", m.name, n, m.file)
+	}
+	return strings.Replace(string(text), m.old, m.new, 1)
+}
+
+// TestMutants demands that each wrong rule is noticed by the small worlds, the
+// scripts or a few histories. The code itself stays as it is: the compiler is
+// given another file in place of one of package group's.
+func TestMutants(t *testing.T) {
+	k, n := 0, 0
+	switch _, err := fmt.Sscanf(*mutantsFlag, "%d/%d", &k, &n); {
+	case *mutantsFlag == "all":
+		n = 1
+	case *mutantsFlag != "" && (err != nil || n < 1):
+		t.Fatal("-mutants all, or K/N")
+	}
+	caught := 0
+	for i := range mutants {
+		m := &mutants[i]
+		text := m.mutate(t)
+		if n == 0 || i%n != k%n {
+			continue
+		}
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			how, noticed := m.run(t, text)
+			if !noticed {
+				t.Errorf("nobody notices that %s", m.name)
+				return
+			}
+			caught++
+			t.Log(how)
+		})
+	}
+	if n > 0 {
+		fmt.Printf("%d mutants caught\n", caught)
+	}
+}
+
+// run builds this package's tests over the mutant and runs them until the
+// first failure.
+func (m *mutant) run(t *testing.T, text string) (how string, noticed bool) {
+	t.Helper()
+	dir := t.TempDir()
+	file, overlay, binary := filepath.Join(dir, m.file), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "sim.test")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {groupFile(t, m.file): file}})
+	err = errors.Join(err, os.WriteFile(file, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("the mutant does not build: %v\n%s", err, out)
+	}
+	for _, stage := range [][]string{
+		{"-test.run", "Catalogue|Scripts", "-every", "0", "-most", "5"},
+		{"-test.run", "Histories", "-seeds", "400"},
+	} {
+		out, err := exec.Command(binary, append(stage, "-test.failfast", "-test.timeout", "10m")...).CombinedOutput()
+		if err != nil {
+			return firstLines(string(out), 6), true
+		}
+	}
+	return "", false
+}
+
+func firstLines(text string, n int) string {
+	lines := strings.SplitN(text, "\n", n+1)
+	return strings.Join(lines[:min(n, len(lines))], "\n")
+}
