@@ -29,7 +29,7 @@ type Client struct {
 
 func newClient(w *World, i int) (*Client, error) {
 	c := &Client{w: w, name: nameOf(i), account: newAccount(i), seen: map[nostr.ID]bool{}, disk: newModelDisk()}
-	if w.cfg.Dir == "" {
+	if !w.cfg.SQLite {
 		return c, nil
 	}
 	dir, err := mkdir(w.cfg.Dir, c.name)

@@ -33,7 +33,8 @@ type Config struct {
 	Beginning  Beginning // zero founds the groups; else Begin is its template
 	Begin      *Template
 	JoinUpdate time.Duration // see group.Config.JoinUpdateDelay
-	Dir        string        // where SQLite databases are made; "" is a modelled disk
+	SQLite     bool          // each client has a real database in Dir, not a modelled disk
+	Dir        string
 }
 
 // Stats counts what a history contained.

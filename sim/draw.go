@@ -6,14 +6,21 @@ import (
 	"time"
 )
 
+// maxWelcomes is how many members one commit of a crowd adds: a Welcome must
+// fit a gift wrap.
+const maxWelcomes = 40
+
+// founders is how many clients are in the groups from the beginning.
+func (w *World) founders() int { return len(w.clients) - len(w.clients)/4 }
+
 // beginnings founds the groups, each by another client. A quarter of the
 // clients is left for later invitations.
 func (w *World) beginnings() (out []Step) {
-	in := len(w.clients) - len(w.clients)/4
+	in := w.founders()
 	for g := range w.cfg.Groups {
 		args := []string{w.clients[g%in].name}
 		for i := range in {
-			if i != g%in {
+			if i != g%in && len(args) <= maxWelcomes {
 				args = append(args, w.clients[i].name)
 			}
 		}

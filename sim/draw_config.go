@@ -17,14 +17,14 @@ func Draw(seed uint64) Config {
 		return 0
 	}
 	cfg := Config{
-		Seed: seed, Clients: 3 + rng.IntN(2), Groups: 1, Relays: 1 + rng.IntN(2), Actions: 5 + rng.IntN(9),
+		Seed: seed, Clients: 3 + rng.IntN(2), Groups: 1, Relays: 1 + rng.IntN(2), Actions: 4 + rng.IntN(8),
 		Pace:  []time.Duration{150, 500, 900, 2500}[rng.IntN(4)] * time.Millisecond,
 		Delay: []time.Duration{40, 300, 900, 1600, 4000}[rng.IntN(5)] * time.Millisecond,
 		Loss:  some(0.5, 0.2), Repeat: some(0.4, 0.15), Silent: some(0.4, 0.15), Unreachable: some(0.3, 0.1),
 		Refuse: some(0.2, 0.1), Crash: some(0.4, 0.05), Cut: some(0.3, 0.2), Malice: some(0.3, 0.3),
 		Burst: some(0.6, 0.5), Admins: some(0.8, 1), JoinUpdate: 24 * time.Hour,
 	}
-	switch rng.IntN(24) {
+	switch rng.IntN(32) {
 	case 0:
 		cfg.Clients, cfg.Actions = 5+rng.IntN(4), 15+rng.IntN(20)
 	case 1:
@@ -41,6 +41,10 @@ func Draw(seed uint64) Config {
 		cfg.Beginning = Beginning{Clients: cfg.Clients, Relays: cfg.Relays, Members: cfg.Clients - cfg.Clients/4}
 		cfg.Beginning.Admins = 1 + rng.IntN(cfg.Beginning.Members)
 	}
+	if rng.IntN(10000) == 0 {
+		cfg.crowd(12 + rng.IntN(189))
+	}
+	cfg.SQLite = cfg.Clients < 9 && rng.IntN(40) == 0
 	cfg.Busy = rng.IntN(4) == 0
 	if cfg.Relays > 1 && !cfg.Liars && rng.IntN(4) == 0 {
 		cfg.Split, cfg.Cut, cfg.Unreachable, cfg.Actions = true, 0, 0, cfg.Actions+rng.IntN(12)
@@ -49,4 +53,12 @@ func Draw(seed uint64) Config {
 		cfg.Skew, cfg.Jump = []time.Duration{2 * time.Second, time.Hour, 72 * time.Hour}[rng.IntN(3)], some(0.5, 0.1)
 	}
 	return cfg
+}
+
+// crowd makes it a world of many clients, with little trouble: it is played
+// for what many do to a group, and each of its steps costs as many.
+func (cfg *Config) crowd(n int) {
+	cfg.Clients, cfg.Groups, cfg.Actions, cfg.Beginning, cfg.Liars = n, 1, 12, Beginning{}, false
+	cfg.Relays, cfg.Admins, cfg.JoinUpdate = 1, 0.02, 24*time.Hour
+	cfg.Crash, cfg.Loss = cfg.Crash/10, cfg.Loss/4
 }

@@ -17,6 +17,7 @@ type Script struct {
 	Clients int
 	Relays  int
 	Liars   bool
+	SQLite  bool
 	Join    time.Duration
 	Begin   *Beginning // nil: the script founds its groups
 	Steps   []Step
@@ -46,6 +47,9 @@ func (s *Script) String() string {
 	fmt.Fprintf(&b, "random %d\nclients %d\nrelays %d\n", s.Random, s.Clients, s.Relays)
 	if s.Liars {
 		b.WriteString("liars\n")
+	}
+	if s.SQLite {
+		b.WriteString("sqlite\n")
 	}
 	if s.Join > 0 {
 		fmt.Fprintf(&b, "join %v\n", s.Join)
@@ -111,6 +115,8 @@ func (s *Script) setting(words []string) (err error) {
 		s.Relays, err = strconv.Atoi(arg)
 	case "liars":
 		s.Liars = true
+	case "sqlite":
+		s.SQLite = true
 	case "join":
 		s.Join, err = time.ParseDuration(arg)
 	case "begin":

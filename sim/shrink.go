@@ -19,6 +19,7 @@ func Shrink(s *Script, tries int, fails func(*Script) bool) *Script {
 			s.Steps = slices.Delete(slices.Clone(s.Steps), from, to)
 		})
 		k.try(func(s *Script) { s.Liars = false })
+		k.try(func(s *Script) { s.SQLite = false })
 		if k.best.Begin != nil { // the world's size is that of its beginning
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 var (
 	seeds = flag.Int("seeds", 60, "how many histories to play")
 	first = flag.Uint64("first", 1, "the first seed")
+	crowd = flag.Int("crowd", 16, "how many clients the crowd has")
 	dir   = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
 )
 
@@ -24,6 +25,14 @@ func play(t *testing.T, cfg Config, s *Script, cover *Coverage) (*World, error) 
 	t.Helper()
 	var w *World
 	var err error
+	if cfg.SQLite || s != nil && s.SQLite {
+		dir, err := os.MkdirTemp(t.TempDir(), "disks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		cfg.Dir = dir
+	}
 	if s != nil {
 		begin := template(t, s.Begin)
 		cryptotest.SetGlobalRandom(t, s.Random)
@@ -179,11 +188,20 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestCrowd plays a world of many clients.
+func TestCrowd(t *testing.T) {
+	cfg := Draw(1)
+	cfg.crowd(*crowd)
+	if _, err := play(t, cfg, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSQLite plays histories on real databases.
 func TestSQLite(t *testing.T) {
 	for seed := uint64(2); seed < 6; seed++ {
 		cfg := Draw(seed)
-		cfg.Dir, cfg.Crash = t.TempDir(), 0.05
+		cfg.SQLite, cfg.Crash = true, 0.05
 		if _, err := play(t, cfg, nil, nil); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}

@@ -202,12 +202,20 @@ func (w *World) remove(args []string) error {
 
 func (w *World) invite(args []string) error {
 	return w.request(args, func(_ *member, ref string) (group.Input, error) {
-		other := w.client(args[2])
-		if other == nil {
+		in := group.Invite{Ref: ref}
+		for _, name := range args[2:] {
+			if other := w.client(name); other != nil {
+				v, err := other.invitee()
+				if err != nil {
+					return nil, err
+				}
+				in.Invitees = append(in.Invitees, v)
+			}
+		}
+		if len(in.Invitees) == 0 {
 			return nil, nil
 		}
-		v, err := other.invitee()
-		return group.Invite{Ref: ref, Invitees: []group.Invitee{v}}, err
+		return in, nil
 	})
 }
 

@@ -49,7 +49,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 		cfg: cfg, start: time.Unix(1_790_000_000, 0), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
 		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{}, tries: map[string]int{},
 		ledger: newLedger(), cover: cover, transcript: transcript{sha256.New()},
-		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, Join: cfg.JoinUpdate},
+		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, SQLite: cfg.SQLite, Join: cfg.JoinUpdate},
 	}
 	for i := range cfg.Relays {
 		w.relays = append(w.relays, newRelay(i, cfg.Liars))
@@ -73,7 +73,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 
 // NewScripted prepares a world that plays a script.
 func NewScripted(s *Script, begin *Template, cover *Coverage, dir string) (*World, error) {
-	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, JoinUpdate: s.Join, Begin: begin, Dir: dir}, cover)
+	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, SQLite: s.SQLite, JoinUpdate: s.Join, Begin: begin, Dir: dir}, cover)
 	if err != nil {
 		return nil, err
 	}
@@ -194,10 +194,31 @@ func (w *World) prologue() error {
 		if err := w.runUntil(w.now + 4*w.cfg.Delay + 500*time.Millisecond); err != nil {
 			return err
 		}
+		if err := w.crowd(); err != nil {
+			return err
+		}
 		steps = w.promotions()
 	}
 	for _, s := range append(w.clocks(), steps...) {
 		if err := w.doNow(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crowd brings in those who did not fit into the founding commit.
+func (w *World) crowd() error {
+	in := w.founders()
+	for from := maxWelcomes + 1; from < in; from += maxWelcomes {
+		s := Step{Verb: "invite", Args: []string{w.clients[0].name, "g0"}}
+		for _, c := range w.clients[from:min(from+maxWelcomes, in)] {
+			s.Args = append(s.Args, c.name)
+		}
+		if err := w.doNow(s); err != nil {
+			return err
+		}
+		if err := w.runUntil(w.now + 4*w.cfg.Delay + 3*time.Second); err != nil {
 			return err
 		}
 	}
