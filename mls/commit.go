@@ -110,12 +110,13 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 			return nil, err
 		}
 	}
-	staged.Message, err = g.frame(content, cfg.Private)
-	if err != nil {
+	if len(staged.Welcome) > maxMessageBytes {
+		err = fmt.Errorf("%w: Welcome larger than %d bytes", ErrInvalidConfig, maxMessageBytes)
 		return nil, err
 	}
-	if len(staged.Message) > maxMessageBytes || len(staged.Welcome) > maxMessageBytes {
-		return nil, fmt.Errorf("%w: message larger than %d bytes", ErrInvalidConfig, maxMessageBytes)
+	// Last, since a private message uses up a key.
+	if staged.Message, err = g.frame(content, cfg.Private); err != nil {
+		return nil, err
 	}
 	return staged, nil
 }

@@ -3,7 +3,10 @@ package mls
 import (
 	"bytes"
 	"crypto"
+	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/marmotgo/marmot/mls/internal/wire"
@@ -389,6 +392,43 @@ func (w *world) resigned(message []byte, signer crypto.Signer) []byte {
 	c := decode(w.t, message).public.content
 	sig := must(w.s.signParts(signer, "FramedContentTBS", c.raw[:c.contentEnd], w.a.group.contextBytes))(w.t)
 	return slices.Concat(c.raw[:c.contentEnd], wire.AppendOpaque(nil, sig), wire.AppendOpaque(nil, c.confirmationTag))
+}
+
+// tellsNothing fails if an error's text shows any part of a secret that
+// somebody in the world has.
+func (w *world) tellsNothing(err error) {
+	w.t.Helper()
+	if err == nil {
+		return
+	}
+	secrets := [][]byte{w.joiner.keys.initKey, w.joiner.keys.leafKey}
+	for _, c := range w.members {
+		for _, s := range c.group.secrets.all() {
+			secrets = append(secrets, *s)
+		}
+		secrets = append(secrets, c.group.keys.leaf)
+		for _, k := range c.group.keys.path {
+			secrets = append(secrets, k)
+		}
+		for _, n := range c.group.messages.frontier.nodes {
+			secrets = append(secrets, n.value)
+		}
+	}
+	for _, psk := range w.psks {
+		secrets = append(secrets, psk)
+	}
+	text := fmt.Sprintf("%v %+v %#v %q", err, err, err.Error(), err)
+	for _, s := range secrets {
+		for i := 0; i+5 <= len(s); i++ {
+			part := s[i : i+5]
+			decimal := strings.Trim(fmt.Sprint(part), "[]")
+			for _, sign := range []string{string(part), hex.EncodeToString(part), fmt.Sprintf("% x", part), decimal, strings.ReplaceAll(decimal, " ", ", ")} {
+				if strings.Contains(strings.ToLower(text), strings.ToLower(sign)) {
+					w.t.Fatalf("an error shows a secret: %.60q", text)
+				}
+			}
+		}
+	}
 }
 
 func flip(b []byte) []byte {

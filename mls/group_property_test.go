@@ -16,6 +16,8 @@ type groupWorld struct {
 	tb      testing.TB
 	members []*tester
 	gone    []*tester // removed ones, still in the epoch before
+	psks    map[string][]byte
+	late    []lateMessage
 }
 
 // pick returns a random member other than those at the given positions.
@@ -34,6 +36,11 @@ type round struct {
 	keys    map[*tester]*LeafKey // of Updates
 	leaving []*tester
 	joining []*tester
+	psks    map[string][]byte // all that the commit may need
+}
+
+func (w *groupWorld) chance(label string, of int) bool {
+	return rapid.IntRange(0, of-1).Draw(w.t, label) == 0
 }
 
 func (w *groupWorld) plan(committer int) *round {
@@ -64,6 +71,15 @@ func (w *groupWorld) plan(committer int) *round {
 		r.joining = append(r.joining, c)
 		r.cfg.Proposals = append(r.cfg.Proposals, Add{KeyPackage: c.kp})
 	}
+	if w.chance("psk", 3) {
+		w.addPSKs(r)
+	}
+	if w.chance("ephemeral", 4) {
+		r.cfg.Proposals = append(r.cfg.Proposals, AppEphemeral{Component: 7, Data: []byte("x")})
+	}
+	if w.chance("new context", 6) {
+		r.cfg.Proposals = append(r.cfg.Proposals, GroupContextExtensions{Extensions: w.members[committer].group.context.Extensions})
+	}
 	if rapid.Bool().Draw(w.t, "app data") {
 		r.cfg.Proposals = append(r.cfg.Proposals, AppDataUpdate{Component: 0x8001, Data: []byte{byte(len(w.members))}})
 	}
@@ -73,15 +89,37 @@ func (w *groupWorld) plan(committer int) *round {
 	return r
 }
 
+// addPSKs lets the commit use pre-shared keys, and the new members know them.
+func (w *groupWorld) addPSKs(r *round) {
+	external := PSKID{Type: PSKExternal, ID: []byte{byte(len(w.psks))}}
+	w.psks[external.Key()] = []byte{1, 2, 3}
+	past, value, err := w.members[0].group.ResumptionPSK(ResumptionApplication)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.psks[past.Key()] = value
+	r.cfg.Proposals = append(r.cfg.Proposals, PreSharedKey{ID: external}, PreSharedKey{ID: past})
+}
+
 func (w *groupWorld) step() {
+	w.abuse()
+	if w.chance("external join", 5) {
+		w.joinExternally()
+		return
+	}
 	committer := w.pick()
 	a := w.members[committer]
 	r := w.plan(committer)
+	r.cfg.PSKs = w.psks
 	parent := a.group.AppendState(nil)
 	if rapid.Bool().Draw(w.t, "drops one first") {
 		dropped := must(a.group.Commit(a.signer, r.cfg))(w.tb)
 		dropped.Next.Erase(UseAll)
 	}
+	if w.chance("fork", 3) {
+		w.fork()
+	}
+	w.sendLate()
 	staged := must(a.group.Commit(a.signer, r.cfg))(w.tb)
 	if !bytes.Equal(a.group.AppendState(nil), parent) {
 		w.t.Fatal("committing changed the group")
@@ -96,6 +134,7 @@ func (w *groupWorld) step() {
 			if !errors.Is(err, ErrRemoved) {
 				w.t.Fatalf("removed member got %v", err)
 			}
+			w.staysOut(c, r, staged.Message)
 			continue
 		}
 		if err != nil {
@@ -110,7 +149,7 @@ func (w *groupWorld) step() {
 		}
 	}
 	for _, c := range r.joining {
-		c.join(staged.Welcome)
+		c.joinWith(staged.Welcome, w.psks)
 	}
 	a.group = w.restart(a.group, staged.Next)
 	w.members, w.gone = append(stay, r.joining...), append(w.gone, r.leaving...)
@@ -121,9 +160,9 @@ func (w *groupWorld) step() {
 // follow applies a commit twice, once after a failure, and on the way checks
 // that the parent stays as it was.
 func (w *groupWorld) follow(c *tester, r *round, message []byte) (*Group, error) {
-	before := c.group.AppendState(nil)
+	before := save(c.group)
 	v := c.verifyCommit(message)
-	in := ApplyInput{Proposals: setAsMember(c, r.sent), LeafKey: r.keys[c], Now: testTime}
+	in := ApplyInput{Proposals: setAsMember(c, r.sent), LeafKey: r.keys[c], PSKs: w.psks, Now: testTime}
 	tag := v.content.confirmationTag[0]
 	v.content.confirmationTag[0] ^= 1
 	if _, err := c.group.Apply(v, in); err == nil {
@@ -131,7 +170,13 @@ func (w *groupWorld) follow(c *tester, r *round, message []byte) (*Group, error)
 	}
 	v.content.confirmationTag[0] = tag
 	next, err := c.group.Apply(v, in)
-	if !bytes.Equal(c.group.AppendState(nil), before) {
+	if err == nil {
+		again := must(c.group.Apply(v, in))(w.tb)
+		if !save(again).equal(save(next)) {
+			w.t.Fatal("the same commit applied twice leads to two states")
+		}
+	}
+	if !before.equal(save(c.group)) {
 		w.t.Fatal("applying changed the parent")
 	}
 	return next, err
@@ -169,12 +214,8 @@ func same2(t *rapid.T, what string, got, want []byte) {
 // check sends a message and compares the tree with the model.
 func (w *groupWorld) check() {
 	sender := w.members[w.pick()]
-	m := sender.send("hello")
-	for _, c := range w.members {
-		if c != sender {
-			c.reads(m, "hello")
-		}
-	}
+	w.deliver(sender)
+	w.readLate()
 	if err := modelOf(sender.group.tree).difference(sender.group.tree); err != nil {
 		w.t.Fatal(err)
 	}
@@ -182,7 +223,11 @@ func (w *groupWorld) check() {
 
 func TestGroupProperties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &groupWorld{t: rt, tb: t, members: newTesters(t, testSuite, rapid.IntRange(1, 9).Draw(rt, "members"))}
+		most := 9
+		if rapid.IntRange(0, 11).Draw(rt, "large") == 0 {
+			most = 38
+		}
+		w := &groupWorld{t: rt, tb: t, psks: map[string][]byte{}, members: newTesters(t, testSuite, rapid.IntRange(1, most).Draw(rt, "members"))}
 		for range rapid.IntRange(1, 5).Draw(rt, "rounds") {
 			w.step()
 		}

@@ -52,6 +52,9 @@ func (c *authenticatedContent) confirm(tag []byte) {
 // frame returns a handshake message as an MLSMessage. A private one uses up a
 // generation of this member's handshake ratchet.
 func (g *Group) frame(c *authenticatedContent, private bool) ([]byte, error) {
+	if err := c.fits(); err != nil {
+		return nil, err
+	}
 	if private {
 		sealed, err := g.seal(c)
 		return sealed.Message, err
@@ -128,7 +131,21 @@ func (g *Group) Protect(signer crypto.Signer, plaintext, aad []byte) (Sealed, er
 	if err != nil {
 		return Sealed{}, err
 	}
+	if err := c.fits(); err != nil {
+		return Sealed{}, err
+	}
 	return g.seal(c)
+}
+
+// maxFraming bounds what framing adds to the content: tags, sender data.
+const maxFraming = 512
+
+// fits refuses what no receiver would decode, before a key is used for it.
+func (c *authenticatedContent) fits() error {
+	if len(c.raw)+maxFraming > maxMessageBytes {
+		return fmt.Errorf("%w: message larger than %d bytes", ErrInvalidConfig, maxMessageBytes)
+	}
+	return nil
 }
 
 // seal encrypts c with the next key of this member, which is then gone.

@@ -136,6 +136,13 @@ func (c *tester) join(welcome []byte) {
 	c.group = must(Join(w, c.kp, c.keys, JoinConfig{Now: testTime, Signer: c.signer, Config: testSuites}))(c.t).Group
 }
 
+// joinWith is join of a Welcome that uses pre-shared keys.
+func (c *tester) joinWith(welcome []byte, psks map[string][]byte) {
+	c.t.Helper()
+	w, _ := decode(c.t, welcome).Welcome()
+	c.group = must(Join(w, c.kp, c.keys, JoinConfig{Now: testTime, PSKs: psks, Config: testSuites}))(c.t).Group
+}
+
 func decode(t testing.TB, b []byte) *Message {
 	t.Helper()
 	return must(testSuites.DecodeMessage(b))(t)
