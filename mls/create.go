@@ -10,14 +10,14 @@ import (
 // GroupConfig is what a new group starts with.
 type GroupConfig struct {
 	Suite          Suite
-	GroupID        []byte // nil: 32 random bytes
+	GroupID        []byte // at most 256 bytes; nil: 32 random ones
 	Credential     Credential
 	Capabilities   Capabilities
 	LeafExtensions Extensions
 	Lifetime       Lifetime
 	Extensions     Extensions // of the GroupContext; their order is kept
 	Limits         Limits
-	Config         *Config
+	Config         *Config // nil: only what this package has
 }
 
 // Create returns epoch 0 of a new group with its creator as the only member
@@ -26,6 +26,9 @@ func Create(signer crypto.Signer, cfg GroupConfig) (*Group, error) {
 	s, err := cfg.Config.suiteOf(cfg.Suite)
 	if err != nil {
 		return nil, err
+	}
+	if len(cfg.GroupID) > maxGroupIDBytes {
+		return nil, fmt.Errorf("%w: group id of %d bytes", ErrInvalidConfig, len(cfg.GroupID))
 	}
 	if err := cfg.Extensions.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)

@@ -1,6 +1,7 @@
-// Package mls implements Messaging Layer Security (RFC 9420) and the parts of
-// draft-ietf-mls-extensions-10 that Marmot needs: component data in the group
-// (AppDataUpdate), AppEphemeral, SelfRemove and the safe exporter.
+// Package mls implements Messaging Layer Security (RFC 9420) and, of
+// draft-ietf-mls-extensions-10, component data in the group (AppDataUpdate),
+// AppEphemeral, SelfRemove, SafeAAD, key packages of last resort and the
+// component exporter.
 //
 // A [Group] is one member's state in one epoch, and a value: processing a
 // commit makes the next one and leaves the old as it was. Keeping a past epoch
@@ -17,7 +18,17 @@
 // and [Group.Erase] overwrites them. Save [Group.AppendRatchets] before a
 // ciphertext leaves or a plaintext is shown.
 //
-// The package has no clock, storage, log or goroutine, and no policy: it
-// returns what it verified, and the caller looks before it applies, or at the
-// result before it keeps that.
+// The package has no clock, storage, log, goroutine or changing global, and no
+// policy: it returns what it verified, and the caller looks before it applies,
+// or at the result before it keeps that. Credentials, X.509 chains among them,
+// are opaque to it: who they name is for the caller to authenticate.
+//
+// Cipher suites 1, 2, 3, 5 and 7 are always there. A [Config] adds others
+// (suites 4 and 6 by package suite448, a post-quantum hybrid by [XWing]) and
+// further proposal types. Unknown extensions, proposals and credentials in
+// capabilities are ignored, as the RFC asks.
+//
+// Whatever a peer sends gives a result or a typed error. Decoding allocates at
+// most eight times its input and 1 KiB; a list has at most 32 extensions or
+// 1,024 proposals, a dictionary 64 components, a message 4 MiB.
 package mls

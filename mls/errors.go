@@ -54,6 +54,7 @@ type RemovedError struct {
 	Committer LeafIndex // who sent the commit
 }
 
+// Error says who removed this member, and when.
 func (e *RemovedError) Error() string {
 	return fmt.Sprintf("%v by leaf %d before epoch %d", ErrRemoved, e.Committer, e.Epoch)
 }
@@ -67,6 +68,7 @@ type EpochError struct {
 	Group uint64 // the group's
 }
 
+// Error gives both epochs.
 func (e *EpochError) Error() string {
 	return fmt.Sprintf("%v: message has %d, group has %d", ErrWrongEpoch, e.Epoch, e.Group)
 }

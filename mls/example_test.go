@@ -10,7 +10,6 @@ import (
 
 // Alice makes a group, adds Bob and sends him a message.
 func Example() {
-	const suite = mls.X25519_AES128GCM_SHA256_Ed25519
 	capabilities := mls.Capabilities{Versions: []uint16{1}, Suites: []mls.Suite{suite},
 		Credentials: []mls.CredentialType{mls.CredentialBasic}}
 	always := mls.Lifetime{NotAfter: 1<<64 - 1}

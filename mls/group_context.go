@@ -49,6 +49,10 @@ func decodeGroupContext(r *wire.Reader) GroupContext {
 	if r.Err() == nil && c.Version != version10 {
 		r.Fail(fmt.Errorf("%w: %d", ErrUnsupportedVersion, c.Version))
 	}
+	if len(c.GroupID) > maxGroupIDBytes || len(c.TreeHash) > maxNh || len(c.ConfirmedTranscriptHash) > maxNh {
+		r.Fail(fmt.Errorf("%w: group id of %d bytes, hashes of %d and %d", ErrMalformed, len(c.GroupID), len(c.TreeHash),
+			len(c.ConfirmedTranscriptHash)))
+	}
 	return c
 }
 

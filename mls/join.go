@@ -17,7 +17,7 @@ type JoinConfig struct {
 	Now      time.Time         // zero: the own KeyPackage's lifetime is not checked
 	Parallel Parallel
 	Limits   Limits
-	Config   *Config
+	Config   *Config       // nil: only what this package has
 	Signer   crypto.Signer // the leaf's key; not needed to join, but checked if given
 
 	// Continues is the group of which the new one is a branch or, in its last

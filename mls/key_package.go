@@ -163,7 +163,7 @@ type KeyPackageConfig struct {
 	LeafExtensions Extensions
 	Extensions     Extensions // of the KeyPackage
 	LastResort     bool       // puts [ComponentLastResort] into the KeyPackage's dictionary
-	Config         *Config
+	Config         *Config    // nil: only what this package has
 }
 
 // NewKeyPackage makes a KeyPackage with fresh keys, signed by signer. The

@@ -10,6 +10,7 @@ const (
 	maxExtensionBytes    = 16 << 10 // one extension's data; ratchet_tree is exempt
 	maxCapabilityEntries = 256      // in one list
 	maxPSKIDBytes        = 256
+	maxGroupIDBytes      = 256
 	maxPSKs              = 64       // in one Welcome or commit
 	maxKeyBytes          = 2048     // a public key; that of X-Wing has 1216, of the RFC's suites 133
 	maxIdentityBytes     = 64 << 10 // a credential

@@ -218,7 +218,11 @@ func (x *Config) decodeProposal(r *wire.Reader) Proposal {
 }
 
 func readReInit(r *wire.Reader) ReInit {
-	return ReInit{GroupID: r.Opaque(), Version: r.Uint16(), Suite: Suite(r.Uint16()), Extensions: decodeExtensions(r)}
+	p := ReInit{GroupID: r.Opaque(), Version: r.Uint16(), Suite: Suite(r.Uint16()), Extensions: decodeExtensions(r)}
+	if len(p.GroupID) > maxGroupIDBytes {
+		r.Fail(fmt.Errorf("%w: group id of %d bytes", ErrMalformed, len(p.GroupID)))
+	}
+	return p
 }
 
 // scanProposal finds the end of a proposal.
