@@ -103,6 +103,9 @@ type Account struct {
 	packages    map[string]*keyPackage
 	own         map[nostr.ID]*ownEvent
 	feeds       map[string]*feed
+	gathers     map[string]*gather           // by group
+	gatherQueue []*gather                    // that have not started
+	gathering   int                          // that have
 	seen        map[nostr.ID]nostr.Timestamp // gift wraps that were dealt with, and their dates
 	unsaved     []group.Record               // marks in seen that go with the next write
 	opening     map[nostr.ID]chan struct{}   // gift wraps at the signer; closed afterwards
@@ -164,7 +167,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		cfg: cfg, self: cfg.Signer.PubKey(), calls: make(chan func()),
 		groups: map[string]*live{}, suspended: map[string]suspension{},
 		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
-		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, seen: map[nostr.ID]nostr.Timestamp{},
+		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, seen: map[nostr.ID]nostr.Timestamp{},
 		opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
 		ticked: cfg.Now(),
 	}

@@ -22,8 +22,10 @@ type person struct {
 	key    nostr.SecretKey
 	dbKey  store.Key
 	relays []string
-	db     *store.Store
-	last   string // id of the group, for a child process
+	// patience is how long the person waits for anything; 0 is 20 s.
+	patience time.Duration
+	db       *store.Store
+	last     string // id of the group, for a child process
 	*marmot.Account
 }
 
@@ -52,7 +54,11 @@ func newPerson(t *testing.T, name string, relays ...string) *person {
 }
 
 func (p *person) context() context.Context {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	patience := p.patience
+	if patience == 0 {
+		patience = 20 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	p.t.Cleanup(cancel)
 	return ctx
 }
@@ -133,9 +139,16 @@ func (p *person) say(text string) {
 // texts are the messages shown, each as often as it was told.
 func (p *person) texts() []string {
 	p.t.Helper()
-	updates, err := p.History(0, 10_000)
-	if err != nil {
-		p.t.Fatal(err)
+	var updates []marmot.Update
+	for after := uint64(0); ; after = updates[len(updates)-1].Cursor {
+		page, err := p.History(after, 10_000)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		updates = append(updates, page...)
 	}
 	var out []string
 	for _, u := range updates {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -47,6 +46,7 @@ const (
 // connect, and counts as synchronized only with evidence.
 type feed struct {
 	key     string
+	group   string // key of the group it is for; empty for the inbox
 	url     string
 	purpose relay.Purpose
 	filter  nostr.Filter // without times
@@ -103,7 +103,7 @@ func (a *Account) follow() {
 			h := hex.EncodeToString(address.GroupID[:])
 			for _, url := range address.Relays {
 				f := &feed{
-					key: groupFeed(address, url), url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
+					key: groupFeed(address, url), group: l.key, url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
 					floor:  max(l.since-clockSkew, 0),
 					filter: nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": {h}}},
 				}
@@ -230,6 +230,10 @@ func (a *Account) fill(f *feed) {
 		started = f.ceiling
 		filter.Until = &started
 	}
+	if f.group != "" {
+		a.fillGroup(f, filter, started)
+		return
+	}
 	a.work(func(ctx context.Context) {
 		b := a.backfill(ctx, f, filter)
 		a.post(func() { a.filled(f, b, started) })
@@ -281,34 +285,10 @@ func (a *Account) filled(f *feed, b backfill, started nostr.Timestamp) {
 func (a *Account) takeGroupEvent(ctx context.Context, e *nostr.Event) bool {
 	settled := false
 	err := a.do(ctx, func() error {
-		settled = a.receive(e)
+		settled = a.receiveBatch([]*nostr.Event{e})[0]
 		return nil
 	})
 	return settled && err == nil
-}
-
-func (a *Account) receive(e *nostr.Event) bool {
-	g, err := wire.ParseGroupEvent(e)
-	if err != nil {
-		a.refused.add(string(group.InvalidEncoding))
-		return true
-	}
-	found, settled := false, true
-	for _, l := range a.groups {
-		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == g.Group }) {
-			continue
-		}
-		found = true
-		outcome, err := a.step(l, group.Received{Event: e})
-		if outcome.Category != group.Accepted {
-			a.refused.add(string(outcome.Category))
-		}
-		if outcome.Category == group.TransportDeferred || outcome.Category == group.MissingHistory {
-			a.stalled(l, e)
-		}
-		settled = settled && err == nil && !outcome.Refetch
-	}
-	return found && settled
 }
 
 // stalled counts an event that found no state, and has the group's history

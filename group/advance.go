@@ -172,6 +172,7 @@ func (s *step) deliver() {
 	if g.meta.Pass != nil || g.meta.Cause != "" || g.pending() != nil {
 		return
 	}
+	waiting := g.waitsForMore() // what is opened ahead is not lost, only early
 	from := g.index.open
 	if g.index.moved {
 		from, g.index.moved = g.inputs, false
@@ -180,7 +181,7 @@ func (s *step) deliver() {
 		switch valid := g.canonical(in); {
 		case valid && (in.Disposition != accepted || !g.shown(in.Inner)):
 			s.acceptMessage(in, !g.shown(in.Inner))
-		case !valid && in.Disposition != invalidated:
+		case !valid && in.Disposition != invalidated && !(waiting && in.Disposition == deferred):
 			s.invalidate(in)
 		}
 	}

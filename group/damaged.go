@@ -65,7 +65,7 @@ func (g *Group) stepDamaged(in Input) (Output, error) {
 	switch in.(type) {
 	case Received:
 		return Output{Outcome: Outcome{Category: MissingHistory, Refetch: true}}, nil
-	case Tick, RelayResult, Answer:
+	case Tick, CatchUp, RelayResult, Answer:
 		return Output{}, nil
 	}
 	return Output{}, ErrEnded

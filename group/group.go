@@ -63,6 +63,7 @@ type Group struct {
 	saved  []byte // the meta record as stored
 
 	rows    rowSet
+	hold    hold     // see CatchUp
 	tracing *tracing // nil unless a trace is wanted
 	damaged bool     // see Damaged
 }
@@ -147,7 +148,7 @@ func (g *Group) convergence() Convergence {
 	switch {
 	case g.meta.Cause != "":
 		return Blocked
-	case g.meta.Pass != nil:
+	case g.meta.Pass != nil, g.waitsForMore():
 		return Syncing
 	}
 	return Settled
@@ -158,7 +159,7 @@ func (g *Group) ended() bool { return g.meta.Removed || g.meta.Disbanded }
 
 // quiet reports whether a local commit may be prepared and a message sealed.
 func (g *Group) quiet() bool {
-	return !g.ended() && g.meta.Cause == "" && g.meta.Pass == nil && g.pending() == nil
+	return !g.ended() && g.meta.Cause == "" && g.meta.Pass == nil && g.pending() == nil && !g.waitsForMore()
 }
 
 // pending returns the own commit that waits for a relay, or nil.

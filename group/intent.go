@@ -95,7 +95,7 @@ func (i *intent) publicKey() string {
 // state. It changes nothing.
 func (g *Group) admissible(in Input) error {
 	switch in.(type) {
-	case Received, Tick, RelayResult, Answer:
+	case Received, Tick, CatchUp, RelayResult, Answer:
 		return nil
 	}
 	switch {

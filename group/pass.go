@@ -42,7 +42,7 @@ func (g *Group) unresolved(in *retained) bool {
 // time of the open one. Never while an own commit waits for a relay.
 func (s *step) offer() {
 	g := s.g
-	if g.ended() || g.meta.Cause != "" || g.pending() != nil {
+	if g.ended() || g.meta.Cause != "" || g.pending() != nil || s.holds() {
 		return
 	}
 	s.trace(traceLine{op: opOffer, pass: copyPass(g.meta.Pass), flags: g.flags()})

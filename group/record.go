@@ -57,8 +57,8 @@ type retained struct {
 	Disposition disposition    `json:"disposition"`
 	Category    Category       `json:"category,omitempty"`
 	At          time.Time      `json:"at"`
-	Judged      bool           `json:"judged,omitempty"` // a pass has seen this commit
-	Turns       int            `json:"turns,omitempty"`  // how often it became valid
+	Judged      bool           `json:"judged,omitempty"`  // a pass has seen this commit
+	Turns       int            `json:"turns,omitempty"`   // how often it became valid
 	Offered     bool           `json:"offered,omitempty"` // counted for the open pass
 
 	// Of an application message that was opened. Opening used up its key, so

@@ -256,6 +256,7 @@ func (p *replayer) decide(v *replayed, r traceRecord) error {
 		return fmt.Errorf("a decision without a canonical state")
 	}
 	g.meta.Removed, g.meta.Disbanded, g.meta.Witnessed, g.meta.Cause = r.Gone, r.Ended, r.Witnessed, ""
+	g.hold = hold{on: r.Held}
 	if r.Stopped {
 		g.meta.Cause = "stopped"
 	}

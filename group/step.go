@@ -51,6 +51,8 @@ func (s *step) handle(in Input) {
 	case Received:
 		s.out.Outcome = s.receive(in.Event)
 	case Tick:
+	case CatchUp:
+		s.catchUp(in)
 	case RelayResult:
 		s.relayResult(in)
 	case Answer:
@@ -179,6 +181,7 @@ func (g *Group) wake(now time.Time) time.Time {
 		sooner(o.RetryAt)
 	}
 	sooner(g.updateDue())
+	sooner(g.hold.wake(now))
 	if !at.IsZero() && at.Before(now) {
 		at = now
 	}

@@ -75,7 +75,7 @@ type traceInput struct {
 
 // traceFlags are facts of the group that decide what it may do.
 type traceFlags struct {
-	stopped, removed, disbanded, witnessed bool
+	stopped, removed, disbanded, witnessed, held bool
 }
 
 // tracing remembers what the lines so far say. It exists only while a trace is
@@ -107,7 +107,7 @@ func (in *retained) traced() traceInput {
 }
 
 func (g *Group) flags() traceFlags {
-	return traceFlags{g.meta.Cause != "", g.meta.Removed, g.meta.Disbanded, g.meta.Witnessed}
+	return traceFlags{g.meta.Cause != "", g.meta.Removed, g.meta.Disbanded, g.meta.Witnessed, g.hold.on}
 }
 
 // trace adds a line, behind lines for all that changed since the last one.
@@ -186,6 +186,8 @@ func inputName(in Input) string {
 		return "received"
 	case Tick:
 		return "tick"
+	case CatchUp:
+		return "catch_up"
 	case RelayResult:
 		return "relay"
 	case Answer:

@@ -66,6 +66,7 @@ type traceRecord struct {
 	Gone        bool        `json:"gone,omitempty"`
 	Ended       bool        `json:"ended,omitempty"`
 	Witnessed   bool        `json:"witnessed,omitempty"`
+	Held        bool        `json:"held,omitempty"`
 }
 
 // tracePass is a pass with its times in microseconds since the first line.
@@ -130,7 +131,7 @@ func (t *Tracer) fill(b []byte, r *traceRecord, l traceLine) []byte {
 	if p := l.pass; p != nil {
 		r.Pass = &tracePass{p.Base, t.since(p.Opened), t.since(p.Quiesce), t.since(p.Deadline)}
 	}
-	r.Stopped, r.Gone, r.Ended, r.Witnessed = l.flags.stopped, l.flags.removed, l.flags.disbanded, l.flags.witnessed
+	r.Stopped, r.Gone, r.Ended, r.Witnessed, r.Held = l.flags.stopped, l.flags.removed, l.flags.disbanded, l.flags.witnessed, l.flags.held
 	return b
 }
 

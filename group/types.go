@@ -57,6 +57,13 @@ type (
 	// Tick lets time-driven work happen; due at [Output.Wake].
 	Tick struct{}
 
+	// CatchUp says that what was missed is being fetched until the given time
+	// at most: until then input is taken in and opened, but no pass is admitted,
+	// so that the tip does not leave epochs behind whose messages are still on
+	// their way from another relay. A zero time says that all is here. It is
+	// not durable: a restart begins without.
+	CatchUp struct{ Until time.Time }
+
 	// RelayResult says how one relay took one event of [Output.Publish].
 	// Accepted means an OK; Rejected means an explicit refusal, anything else
 	// (silence, no connection) is neither.
@@ -136,6 +143,7 @@ type (
 
 func (Received) input()     {}
 func (Tick) input()         {}
+func (CatchUp) input()      {}
 func (RelayResult) input()  {}
 func (Answer) input()       {}
 func (Send) input()         {}

@@ -1,0 +1,362 @@
+package marmot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// Bounds of catching up.
+const (
+	// gatherTime is how long a group's tip waits at most for what its relays
+	// still owe: a relay that does not end keeps nobody from going on.
+	gatherTime = 20 * time.Second
+	// maxGathers is how many groups are caught up side by side; each may hold
+	// maxBackfillBytes.
+	maxGathers = 4
+	// batchSize is how many events go into one transaction.
+	batchSize = 100
+	// roundPause is how long events that found no room are left alone: a pass
+	// has closed by then.
+	roundPause = 1200 * time.Millisecond
+)
+
+// gather is what is fetched for one group at one time. What several relays
+// have of it is taken in from old to new as one, and the tip waits meanwhile:
+// relays have different gaps, and a message whose epoch the tip has left by
+// more than five is lost.
+type gather struct {
+	key      string
+	parts    []*gatherPart
+	fetching int            // parts under way or waiting for their turn
+	events   []*nostr.Event // not taken in yet, from old to new
+	refused  []*nostr.Event // that found no room or no state, and stay obtainable
+	moved    bool           // something was taken in since the last retry
+	taking   bool           // a batch is under way
+	last     bool           // the last retry is over
+
+	mu   sync.Mutex // for the goroutines that fetch
+	seen map[nostr.ID]bool
+	size int // bytes of content
+}
+
+// gatherPart is one relay's share.
+type gatherPart struct {
+	feed    *feed
+	filter  nostr.Filter
+	started nostr.Timestamp
+	result  backfill
+	ids     map[nostr.ID]bool
+}
+
+// fillGroup fetches what a group's feed missed, together with its other feeds
+// that are due.
+func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestamp) {
+	g := a.gathers[f.group]
+	if g == nil || g.last {
+		g = &gather{key: f.group, seen: map[nostr.ID]bool{}}
+		a.gathers[f.group] = g
+		a.gatherQueue = append(a.gatherQueue, g)
+	}
+	p := &gatherPart{feed: f, filter: filter, started: started, ids: map[nostr.ID]bool{}}
+	g.parts = append(g.parts, p)
+	g.fetching++
+	if slices.Contains(a.gatherQueue, g) {
+		a.startGathers()
+		return
+	}
+	a.fetchPart(g, p)
+}
+
+// startGathers starts the next ones, as many as may run side by side.
+func (a *Account) startGathers() {
+	for len(a.gatherQueue) > 0 && a.gathering < maxGathers {
+		g := a.gatherQueue[0]
+		a.gatherQueue = a.gatherQueue[1:]
+		a.gathering++
+		a.input(g.key, group.CatchUp{Until: a.cfg.Now().Add(gatherTime)})
+		for _, p := range g.parts {
+			a.fetchPart(g, p)
+		}
+	}
+}
+
+func (a *Account) fetchPart(g *gather, p *gatherPart) {
+	a.work(func(ctx context.Context) {
+		events, result := a.fetchRange(ctx, g, p)
+		a.post(func() { a.fetched(g, p, events, result) })
+	})
+}
+
+// fetchRange reads a range of a relay. Events that another relay brought
+// already are not held twice.
+func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*nostr.Event, backfill) {
+	var events []*nostr.Event
+	oldest := nostr.Timestamp(nostr.MaxTimestamp)
+	coverage, err := a.pool.Backfill(ctx, p.feed.purpose, p.feed.url, p.filter, func(page []*nostr.Event) error {
+		for _, e := range page {
+			oldest = min(oldest, e.CreatedAt)
+			if a.verified.check(e) != nil {
+				a.refused.add("invalid_signature")
+				continue
+			}
+			p.ids[e.ID] = true
+			if g.isNew(e) {
+				events = append(events, e)
+			}
+		}
+		if g.full() {
+			return errBackfillFull
+		}
+		return nil
+	})
+	if errors.Is(err, errBackfillFull) && (p.filter.Until == nil || oldest < *p.filter.Until) {
+		return nil, backfill{oldest: oldest}
+	}
+	if err != nil || !coverage.Complete {
+		a.cfg.Log.Debug("a range is not complete", "events", len(events), "reason", coverage.Reason)
+	}
+	return events, backfill{complete: err == nil && coverage.Complete}
+}
+
+func (g *gather) isNew(e *nostr.Event) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.seen[e.ID] {
+		return false
+	}
+	g.seen[e.ID] = true
+	g.size += len(e.Content)
+	return true
+}
+
+func (g *gather) full() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.seen) > maxBackfillEvents || g.size > maxBackfillBytes
+}
+
+// fetched takes over what a relay had. When it was too much at once, nothing of
+// this round is taken in: the older part comes first, from all relays.
+func (a *Account) fetched(g *gather, p *gatherPart, events []*nostr.Event, result backfill) {
+	g.fetching--
+	p.result = result
+	g.events = append(g.events, events...)
+	slices.SortStableFunc(g.events, func(x, y *nostr.Event) int { return cmp.Compare(x.CreatedAt, y.CreatedAt) })
+	a.pump(g)
+}
+
+// pump takes in the next batch, or ends the gather when there is nothing left.
+// Batches are small and go through the queue of calls, so that nobody waits.
+func (a *Account) pump(g *gather) {
+	if g.taking {
+		return
+	}
+	switch {
+	case g.overflow() > 0:
+		if g.fetching == 0 {
+			a.endGather(g)
+		}
+	case len(g.events) > 0:
+		batch := g.events[:min(batchSize, len(g.events))]
+		g.events = g.events[len(batch):]
+		g.take(a, batch)
+	case len(g.refused) > 0 && g.moved: // what came since may have made room
+		g.events, g.refused, g.moved = g.refused, nil, false
+		a.pump(g)
+	case g.fetching > 0:
+	case len(g.refused) > 0 && !g.last:
+		a.input(g.key, group.CatchUp{}) // let the tip follow, then try once more
+		g.last = true
+		a.later(roundPause, func() { g.moved = true; a.pump(g) })
+	default:
+		a.endGather(g)
+	}
+}
+
+// overflow returns the oldest time at which a relay had too much, or 0.
+func (g *gather) overflow() nostr.Timestamp {
+	oldest := nostr.Timestamp(0)
+	for _, p := range g.parts {
+		if o := p.result.oldest; o > 0 && (oldest == 0 || o < oldest) {
+			oldest = o
+		}
+	}
+	return oldest
+}
+
+func (g *gather) take(a *Account, batch []*nostr.Event) {
+	for i, settled := range a.receiveBatch(batch) {
+		if settled {
+			g.moved = true
+		} else {
+			g.refused = append(g.refused, batch[i])
+		}
+	}
+	g.taking = true
+	a.work(func(context.Context) {
+		a.post(func() {
+			g.taking = false
+			if g.last && g.moved && len(g.refused) > 0 && len(g.events) == 0 {
+				g.last, g.moved = false, false // it goes on: another round
+			}
+			a.pump(g)
+		})
+	})
+}
+
+// endGather lets the tip go on and tells every feed how its range ended.
+func (a *Account) endGather(g *gather) {
+	if a.gathers[g.key] == g {
+		delete(a.gathers, g.key)
+	}
+	a.gathering--
+	a.input(g.key, group.CatchUp{})
+	oldest := g.overflow()
+	for _, p := range g.parts {
+		result := p.result
+		if oldest > 0 {
+			result = backfill{oldest: oldest}
+		}
+		for _, e := range g.refused {
+			result.complete = result.complete && !p.ids[e.ID]
+		}
+		a.filled(p.feed, result, p.started)
+	}
+	a.startGathers()
+}
+
+// later runs f where the state is, after a while.
+func (a *Account) later(wait time.Duration, f func()) {
+	a.work(func(ctx context.Context) {
+		select {
+		case <-time.After(wait):
+			a.post(f)
+		case <-ctx.Done():
+		}
+	})
+}
+
+// receiveBatch takes verified group events in, all in one transaction, and
+// reports for each whether it is settled; what is not stays obtainable.
+func (a *Account) receiveBatch(events []*nostr.Event) []bool {
+	settled := make([]bool, len(events))
+	b := &batch{a: a, groups: map[string]bool{}}
+	for i, e := range events {
+		settled[i] = b.receive(e)
+	}
+	if !b.finish() {
+		clear(settled)
+	}
+	return settled
+}
+
+// batch collects the outputs of several steps, of one group or more. Nothing
+// of them leaves before all are stored; if that fails, the groups are loaded
+// again.
+type batch struct {
+	a      *Account
+	steps  []batchStep
+	groups map[string]bool
+	failed bool
+}
+
+type batchStep struct {
+	live *live
+	out  group.Output
+}
+
+func (b *batch) receive(e *nostr.Event) bool {
+	ev, err := wire.ParseGroupEvent(e)
+	if err != nil {
+		b.a.refused.add(string(group.InvalidEncoding))
+		return true
+	}
+	found, settled := false, true
+	for _, l := range b.a.groups {
+		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == ev.Group }) {
+			continue
+		}
+		found = true
+		settled = b.step(l, e) && settled
+	}
+	return found && settled
+}
+
+func (b *batch) step(l *live, e *nostr.Event) bool {
+	a := b.a
+	b.groups[l.key] = true
+	out, err := l.state.Step(a.cfg.Now(), group.Received{Event: e})
+	if err != nil { // only our own failures come here: memory is ahead of the disk
+		a.cfg.Log.Error("a group step failed", "error", err)
+		b.failed = true
+		return false
+	}
+	b.steps = append(b.steps, batchStep{l, out})
+	if category := out.Outcome.Category; category != group.Accepted {
+		a.refused.add(string(category))
+		if category == group.TransportDeferred || category == group.MissingHistory {
+			a.stalled(l, e)
+		}
+	}
+	return !out.Outcome.Refetch
+}
+
+// finish stores everything and lets it out. It reports false after a failure.
+func (b *batch) finish() bool {
+	a := b.a
+	if !b.failed {
+		for _, s := range b.steps {
+			a.cfg.crash.at(sideComputed, s.out.Crossed...)
+		}
+		if err := b.store(); err != nil {
+			a.cfg.Log.Error("state could not be stored", "error", err)
+			b.failed = true
+		}
+	}
+	if b.failed {
+		for key := range b.groups {
+			a.reload(key)
+		}
+		return false
+	}
+	for _, s := range b.steps {
+		a.cfg.crash.at(sideStored, s.out.Crossed...)
+		a.carryOut(s.live, s.out)
+	}
+	return true
+}
+
+func (b *batch) store() error {
+	records, entries := b.records()
+	if len(records)+len(entries) == 0 {
+		return nil
+	}
+	return b.a.write(records, entries)
+}
+
+// records merges what the steps store: of each key the last value, in the
+// order of the steps.
+func (b *batch) records() (records, entries []group.Record) {
+	at := map[string]int{}
+	for _, s := range b.steps {
+		for _, r := range s.out.Records {
+			r.Key = keyGroups + s.live.key + "/" + r.Key
+			if i, ok := at[r.Key]; ok {
+				records[i] = r
+				continue
+			}
+			at[r.Key] = len(records)
+			records = append(records, r)
+		}
+		entries = append(entries, b.a.entries(s.live, s.out.Effects)...)
+	}
+	return records, entries
+}
