@@ -27,6 +27,7 @@ type CommitConfig struct {
 	Info       InfoConfig             // of the Welcome
 	Private    bool                   // as a PrivateMessage
 	AAD        []byte
+	Padding    int       // zeros that hide the length of a private one
 	Now        time.Time // zero: lifetimes of added KeyPackages are not checked
 	Parallel   Parallel
 }
@@ -104,6 +105,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 		}
 	}()
 	content.confirm(e.tag)
+	content.padding = cfg.Padding
 	staged := &Staged{Next: g.child(step, e)}
 	if len(plan.adds) > 0 {
 		if staged.Welcome, err = staged.Next.welcome(infoSigner, plan, step, e, path, cfg); err != nil {

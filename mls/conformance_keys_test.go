@@ -60,7 +60,9 @@ var keyRows = []requirement{
 			return err
 		}},
 	{section: "9.2", rule: "what was consumed is deleted at once", tests: "TestUsedKeysAreForgotten TestNoKeyIsReachable TestExportComponentOnce"},
-	{section: "9.2", rule: "what an epoch no longer needs is deleted", tests: "TestErase"},
+	{section: "9.2", rule: "what an epoch no longer needs is deleted", tests: "TestErase TestErasedGroupHoldsNoSecret"},
+	{section: "9.2", rule: "the key of a handshake message is deleted when it was read", duty: "Caller: it stays with its epoch, since of rival commits the one that counts may come late; `Group.Erase(UseMessages)` ends it"},
+	{section: "9.2", rule: "the init secret goes when the next epoch is there", duty: "Caller: rival branches need it; `Group.Erase(UseAdvance)` ends it"},
 
 	{section: "10", rule: "init_key is a key of the suite", broken: "init_key of another length", want: ErrInvalidKeyPackage,
 		violate: func(w *world) error {

@@ -99,6 +99,8 @@ type authenticatedContent struct {
 
 	signature       []byte
 	confirmationTag []byte // of ContentCommit
+
+	padding int // zeros to be encrypted behind a private message
 }
 
 // appendContentHeader appends the FramedContent up to the content type.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/marmotgo/marmot/internal/vectors"
@@ -443,6 +444,73 @@ func FuzzApply(f *testing.F) {
 			t.Fatal("the true commit leads elsewhere")
 		}
 	})
+}
+
+// FuzzJoin puts any bytes as the ratchet tree into a Welcome that its maker
+// signed, confirmed and encrypted. Whatever they are, joining gives an error,
+// or a group that the tree hash and all checks agree with.
+func FuzzJoin(f *testing.F) {
+	members := newTesters(f, testSuite, 5)
+	for i := range members {
+		advance(f, members, i, CommitConfig{Path: PathAlways})
+	}
+	joiner := newTester(f, testSuite, "joiner")
+	a := members[0]
+	honest, _ := decode(f, a.commit(CommitConfig{Path: PathAlways, Proposals: []Proposal{Add{KeyPackage: joiner.kp}}}).Welcome).Welcome()
+	j := openedWelcome(joiner)
+	if err := j.openWelcome(honest); err != nil {
+		f.Fatal(err)
+	}
+	at := slices.IndexFunc(j.info.Extensions, func(e Extension) bool { return e.Type == ExtRatchetTree })
+	tree := bytes.Clone(j.info.Extensions[at].Data)
+	f.Add([]byte(nil), uint16(0), byte(0))
+	f.Add(tree, uint16(0), byte(0))
+	f.Add([]byte(nil), uint16(300), byte(1))
+	s := a.group.suite
+	f.Fuzz(func(t *testing.T, data []byte, where uint16, change byte) {
+		if len(data) == 0 {
+			data = bytes.Clone(tree)
+			data[int(where)%len(data)] ^= change
+		}
+		info := *j.info
+		info.Extensions = info.Extensions.Clone()
+		info.Extensions[at].Data = data
+		decoded, err := decodeTree(s, data, Limits{})
+		if err == nil {
+			info.Context.TreeHash = decoded.treeHash()
+		}
+		e, _ := s.deriveEpoch(s.epochSecret(j.member, info.Context.encode()))
+		info.ConfirmationTag = s.confirmationTag(e.confirmation, info.Context.ConfirmedTranscriptHash)
+		info.Signature = nil
+		b := reencodeGroupInfo(&info)
+		b = b[:len(b)-1]
+		b = wire.AppendOpaque(b, must(s.signWithLabel(a.signer, "GroupInfoTBS", b))(t))
+		key := s.welcomeKey(j.member)
+		aead := must(s.newAEAD(key.key[:s.nk]))(t)
+		x := &Welcome{suite: s.id, groupInfo: aead.Seal(nil, key.nonce[:s.nn], b, nil)}
+		x.secrets = []encryptedSecrets{must(s.sealGroupSecrets(joiner.kp, j.secrets, x.groupInfo))(t)}
+		joined, err := Join(x, joiner.kp, joiner.keys, JoinConfig{})
+		if err == nil && !bytes.Equal(joined.Group.tree.appendTree(nil), tree) {
+			if err := modelOf(joined.Group.tree).difference(joined.Group.tree); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err != nil && !typed(err) {
+			t.Fatalf("untyped error: %v", err)
+		}
+	})
+}
+
+func openedWelcome(c *tester) *joiner { return &joiner{kp: c.kp, keys: c.keys} }
+
+// typed reports whether an error is one that a caller can branch on.
+func typed(err error) bool {
+	for want := range errorNames {
+		if errors.Is(err, want) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestSeedsAreFound(t *testing.T) {

@@ -30,7 +30,10 @@ type ExternalConfig struct {
 // JoinExternal prepares an external commit (RFC 9420, Section 12.4.3.2), which
 // makes signer's owner a member if the group accepts it. The GroupInfo must
 // have the external_pub extension; where it comes from is the caller's trust.
-func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*Staged, error) {
+// Errors: [ErrInvalidGroupInfo], [ErrMissingTree], [ErrMissingPSK],
+// [ErrInvalidTree], [ErrInvalidLeaf], [ErrInvalidProposals],
+// [ErrInvalidConfig].
+func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (_ *Staged, err error) {
 	if cfg.Config == nil {
 		cfg.Config = info.config
 	}
@@ -42,6 +45,7 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 	if err != nil {
 		return nil, err
 	}
+	defer initSecret.erase()
 	sender := Sender{Type: SenderNewMemberCommit}
 	list, encoded, err := g.externalList(kemOutput, cfg)
 	if err != nil {
@@ -59,6 +63,11 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			step.erase()
+		}
+	}()
 	if step.base, step.sender, err = step.base.joinerSlot(g.limits); err != nil {
 		return nil, err
 	}
@@ -68,9 +77,12 @@ func JoinExternal(info *GroupInfo, signer crypto.Signer, cfg ExternalConfig) (*S
 		return nil, err
 	}
 	path.erase()
-	step.initSecret, step.psk = initSecret, g.suite.pskSecret(plan.psks, psks)
+	step.initSecret, step.psk = bytes.Clone(initSecret), g.suite.pskSecret(plan.psks, psks)
 	content, err := g.newContentFrom(sender, signer, WirePublicMessage, ContentCommit, cfg.AAD, appendCommit(nil, encoded, path.encoded))
 	if err != nil {
+		return nil, err
+	}
+	if err := content.fits(); err != nil {
 		return nil, err
 	}
 	e := g.start(step, content)

@@ -12,6 +12,7 @@ import (
 type FrameConfig struct {
 	Private bool // as a PrivateMessage
 	AAD     []byte
+	Padding int // zeros that hide the length of a private one
 }
 
 // newContent returns the signed content of a message of this member.
@@ -111,6 +112,7 @@ func (g *Group) proposalContent(sender Sender, signer crypto.Signer, p Proposal,
 	}
 	// Read back, it shares no memory with the caller's.
 	c.proposal = g.config.decodeProposal(wire.NewReader(c.raw[c.bodyStart:c.contentEnd]))
+	c.padding = cfg.Padding
 	return c, g.config.checkProposer(wireFormat(cfg.Private), c)
 }
 
@@ -121,8 +123,18 @@ type Sealed struct {
 }
 
 // Protect encrypts an application message. Save the ratchets before the
-// message leaves, else a crash would use its key again.
+// message leaves, else a crash would use its key again; see [Group.Reserve].
+// aad is sent in the clear. Errors: [ErrErased]; [ErrInvalidConfig] for a
+// message above 4 MiB, another member's signer or aad that the group frames
+// differently. plaintext and aad are not kept.
 func (g *Group) Protect(signer crypto.Signer, plaintext, aad []byte) (Sealed, error) {
+	return g.ProtectPadded(signer, plaintext, aad, 0)
+}
+
+// ProtectPadded is [Group.Protect] with padding zero bytes behind the
+// plaintext, which hide its length and which the receiver drops (Section
+// 6.3.1).
+func (g *Group) ProtectPadded(signer crypto.Signer, plaintext, aad []byte, padding int) (Sealed, error) {
 	if err := g.checkSigner(signer); err != nil {
 		return Sealed{}, err
 	}
@@ -131,6 +143,7 @@ func (g *Group) Protect(signer crypto.Signer, plaintext, aad []byte) (Sealed, er
 	if err != nil {
 		return Sealed{}, err
 	}
+	c.padding = padding
 	if err := c.fits(); err != nil {
 		return Sealed{}, err
 	}
@@ -142,7 +155,7 @@ const maxFraming = 512
 
 // fits refuses what no receiver would decode, before a key is used for it.
 func (c *authenticatedContent) fits() error {
-	if len(c.raw)+maxFraming > maxMessageBytes {
+	if c.padding < 0 || c.padding > maxMessageBytes || len(c.raw)+c.padding+maxFraming > maxMessageBytes {
 		return fmt.Errorf("%w: message larger than %d bytes", ErrInvalidConfig, maxMessageBytes)
 	}
 	return nil

@@ -2,10 +2,12 @@ package mls
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 
+	"github.com/marmotgo/marmot/mls/internal/forget"
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
@@ -46,6 +48,19 @@ type senderData struct {
 
 const senderDataLen = 12
 
+// aeadOverhead is the length of the tag of every AEAD that a suite has.
+const aeadOverhead = 16
+
+// padded returns what is encrypted of the content: its body and zeros (Section
+// 6.3.1).
+func (c *authenticatedContent) padded() []byte {
+	body := c.raw[c.bodyStart:len(c.raw):len(c.raw)]
+	if c.padding == 0 {
+		return body
+	}
+	return append(body, make([]byte, c.padding)...)
+}
+
 // senderKey derives the key that hides the sender from a sample of the
 // ciphertext.
 func (s *cipherSuite) senderKey(secret, ciphertext []byte) (k messageKey) {
@@ -75,11 +90,7 @@ type opening struct {
 func (s *cipherSuite) openSenderData(o *opening, secret []byte, p *privateMessage) (senderData, error) {
 	o.key = s.senderKey(secret, p.ciphertext)
 	defer o.key.erase()
-	aead, err := s.newAEAD(o.key.key[:s.nk])
-	if err != nil {
-		return senderData{}, errOpen
-	}
-	b, err := aead.Open(o.sender[:0], o.key.nonce[:s.nn], p.senderData, p.senderAAD)
+	b, err := s.openAEAD(o.sender[:0], &o.key, p.senderData, p.senderAAD)
 	if err != nil || len(b) != senderDataLen {
 		return senderData{}, errOpen
 	}
@@ -90,20 +101,38 @@ func (s *cipherSuite) openSenderData(o *opening, secret []byte, p *privateMessag
 	}, nil
 }
 
+// openAEAD appends to dst what a ciphertext opens to.
+func (s *cipherSuite) openAEAD(dst []byte, k *messageKey, ciphertext, aad []byte) (plaintext []byte, err error) {
+	forget.Do(func() {
+		var aead cipher.AEAD
+		if aead, err = s.newAEAD(k.key[:s.nk]); err == nil {
+			plaintext, err = aead.Open(dst, k.nonce[:s.nn], ciphertext, aad)
+		}
+	})
+	return plaintext, err
+}
+
+// sealAEAD appends to dst what a plaintext is sealed to.
+func (s *cipherSuite) sealAEAD(dst []byte, k *messageKey, plaintext, aad []byte) (ciphertext []byte, err error) {
+	forget.Do(func() {
+		var aead cipher.AEAD
+		if aead, err = s.newAEAD(k.key[:s.nk]); err == nil {
+			ciphertext = aead.Seal(dst, k.nonce[:s.nn], plaintext, aad)
+		}
+	})
+	return ciphertext, err
+}
+
 // openContent decrypts p with o.key, which it erases, into an
 // authenticatedContent. The signature is still unchecked.
 func (x *Config) openContent(s *cipherSuite, o *opening, sender senderData, p *privateMessage) (*authenticatedContent, error) {
 	defer o.key.erase()
 	o.key.guardNonce(sender.guard)
-	aead, err := s.newAEAD(o.key.key[:s.nk])
-	if err != nil {
-		return nil, errOpen
-	}
 	// The plaintext is decrypted behind the header it is signed with.
 	raw := make([]byte, 0, len(p.groupID)+len(p.aad)+len(p.ciphertext)+32)
 	raw = appendMessageHeader(raw, WirePrivateMessage)
 	raw = appendContentHeader(raw, p.groupID, p.epoch, Sender{Type: SenderMember, Leaf: sender.leaf}, p.aad, p.contentType)
-	raw, err = aead.Open(raw, o.key.nonce[:s.nn], p.ciphertext, p.contentAAD)
+	raw, err := s.openAEAD(raw, &o.key, p.ciphertext, p.contentAAD)
 	if err != nil {
 		return nil, errOpen
 	}
@@ -124,12 +153,8 @@ func (s *cipherSuite) sealContent(k messageKey, generation uint32, senderSecret 
 		return nil, err
 	}
 	k.guardNonce(sender.guard)
-	aead, err := s.newAEAD(k.key[:s.nk])
-	if err != nil {
-		return nil, err
-	}
-	plaintext := c.raw[c.bodyStart:]
-	sealedLen := len(plaintext) + aead.Overhead()
+	plaintext := c.padded()
+	sealedLen := len(plaintext) + aeadOverhead
 	b := make([]byte, 0, len(c.groupID)+len(c.aad)+sealedLen+80)
 	b = appendMessageHeader(b, WirePrivateMessage)
 	start := len(b)
@@ -141,25 +166,23 @@ func (s *cipherSuite) sealContent(k messageKey, generation uint32, senderSecret 
 	contentAAD := b[start:]
 
 	// The sender data come first but are keyed by the ciphertext.
-	var room [senderDataLen + 16]byte
+	var room [senderDataLen + aeadOverhead]byte
 	b = wire.AppendOpaque(b, room[:])
 	place := b[len(b)-len(room):]
 	b = wire.AppendVarint(b, sealedLen)
-	b = aead.Seal(b, k.nonce[:s.nn], plaintext, contentAAD)
-
+	b, err := s.sealAEAD(b, &k, plaintext, contentAAD)
+	if err != nil {
+		return nil, err
+	}
 	return b, s.sealSenderData(place, senderSecret, sender, b[len(b)-sealedLen:], senderAAD)
 }
 
 func (s *cipherSuite) sealSenderData(dst, secret []byte, d senderData, ciphertext, aad []byte) error {
 	k := s.senderKey(secret, ciphertext)
-	aead, err := s.newAEAD(k.key[:s.nk])
-	if err != nil {
-		return err
-	}
 	var plain [senderDataLen]byte
 	binary.BigEndian.PutUint32(plain[:], uint32(d.leaf))
 	binary.BigEndian.PutUint32(plain[4:], d.generation)
 	copy(plain[8:], d.guard[:])
-	aead.Seal(dst[:0], k.nonce[:s.nn], plain[:], aad)
-	return nil
+	_, err := s.sealAEAD(dst[:0], &k, plain[:], aad)
+	return err
 }

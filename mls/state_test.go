@@ -335,3 +335,28 @@ func TestUsedKeysAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+func TestPadding(t *testing.T) {
+	members := newTesters(t, testSuite, 3)
+	a, b := members[0], members[1]
+	sizes := map[int]bool{}
+	for _, text := range []string{"", "x", "hello"} {
+		sealed := must(a.group.ProtectPadded(a.signer, []byte(text), nil, 100-len(text)))(t)
+		sizes[len(sealed.Message)] = true
+		b.reads(decode(t, sealed.Message), text)
+	}
+	if len(sizes) != 1 {
+		t.Errorf("padded messages of %d sizes", len(sizes))
+	}
+	short := must(a.group.Propose(a.signer, Remove{Removed: 2}, FrameConfig{Private: true}))(t)
+	long := must(a.group.Propose(a.signer, Remove{Removed: 2}, FrameConfig{Private: true, Padding: 256}))(t)
+	if len(long) != len(short)+256+1 && len(long) != len(short)+256 {
+		t.Errorf("padded proposal of %d bytes, unpadded %d", len(long), len(short))
+	}
+	b.verifyProposal(long)
+	staged := a.commit(CommitConfig{Path: PathAlways, Private: true, Padding: 1000})
+	same(t, "tag", must(b.apply(staged.Message))(t).ConfirmationTag(), staged.Next.ConfirmationTag())
+	for _, n := range []int{-1, maxMessageBytes, 1 << 62} {
+		unchanged(t, a.group, ErrInvalidConfig, func() error { _, err := a.group.ProtectPadded(a.signer, nil, nil, n); return err })
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/marmotgo/marmot/mls/internal/forget"
 	"github.com/marmotgo/marmot/mls/internal/kdf"
 	"github.com/marmotgo/marmot/mls/internal/suites"
 	"github.com/marmotgo/marmot/mls/internal/wire"
@@ -118,7 +119,10 @@ func (s *cipherSuite) mac(key []byte, parts ...[]byte) []byte {
 }
 
 // extract is HKDF-Extract (Section 8: KDF.Extract(salt, ikm)).
-func (s *cipherSuite) extract(salt, ikm []byte) []byte { return s.mac(salt, ikm) }
+func (s *cipherSuite) extract(salt, ikm []byte) (prk []byte) {
+	forget.Do(func() { prk = s.mac(salt, ikm) })
+	return prk
+}
 
 // expandWithLabel is ExpandWithLabel (Section 8).
 func (s *cipherSuite) expandWithLabel(secret []byte, label string, context []byte, length int) []byte {
@@ -129,6 +133,10 @@ func (s *cipherSuite) expandWithLabel(secret []byte, label string, context []byt
 
 // expandInto is expandWithLabel into out, which may be the secret itself.
 func (s *cipherSuite) expandInto(out, secret []byte, label string, context []byte) {
+	forget.Do(func() { s.expand(out, secret, label, context) })
+}
+
+func (s *cipherSuite) expand(out, secret []byte, label string, context []byte) {
 	var stack [kdf.MaxMessage]byte
 	info := binary.BigEndian.AppendUint16(stack[:0], uint16(len(out)))
 	info = appendLabel(info, label)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/marmotgo/marmot/mls/internal/forget"
 	"github.com/marmotgo/marmot/mls/internal/kdf"
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
@@ -157,15 +158,20 @@ func (h *stdHPKE) ReceiveExport(priv, kemOutput []byte, context string, length i
 
 // deriveKeyPair is DeriveKeyPair of the suite's KEM.
 func (s *cipherSuite) deriveKeyPair(ikm []byte) (priv, pub []byte, err error) {
-	return s.hpke.DeriveKeyPair(ikm)
+	forget.Do(func() { priv, pub, err = s.hpke.DeriveKeyPair(ikm) })
+	return priv, pub, err
 }
 
 func (s *cipherSuite) generateKeyPair() (priv, pub []byte, err error) {
-	return s.hpke.GenerateKeyPair()
+	forget.Do(func() { priv, pub, err = s.hpke.GenerateKeyPair() })
+	return priv, pub, err
 }
 
 // publicOf returns the public key of a private key.
-func (s *cipherSuite) publicOf(priv []byte) ([]byte, error) { return s.hpke.PublicKey(priv) }
+func (s *cipherSuite) publicOf(priv []byte) (pub []byte, err error) {
+	forget.Do(func() { pub, err = s.hpke.PublicKey(priv) })
+	return pub, err
+}
 
 // publicKeyOK reports whether pub can be an HPKE public key of the suite.
 func (s *cipherSuite) publicKeyOK(pub []byte) error {
@@ -190,7 +196,8 @@ func encryptInfo(label string, context []byte) []byte {
 
 // encryptWithLabel is EncryptWithLabel (Section 5.1.3).
 func (s *cipherSuite) encryptWithLabel(pub []byte, label string, context, plaintext []byte) (kemOutput, ciphertext []byte, err error) {
-	return s.hpke.Seal(pub, encryptInfo(label, context), plaintext)
+	forget.Do(func() { kemOutput, ciphertext, err = s.hpke.Seal(pub, encryptInfo(label, context), plaintext) })
+	return kemOutput, ciphertext, err
 }
 
 // errOpen is the one answer to a ciphertext that does not open, whichever
@@ -198,8 +205,8 @@ func (s *cipherSuite) encryptWithLabel(pub []byte, label string, context, plaint
 var errOpen = fmt.Errorf("%w: ciphertext does not open", ErrAuthentication)
 
 // decryptWithLabel is DecryptWithLabel (Section 5.1.3).
-func (s *cipherSuite) decryptWithLabel(priv []byte, label string, context, kemOutput, ciphertext []byte) ([]byte, error) {
-	plaintext, err := s.hpke.Open(priv, kemOutput, encryptInfo(label, context), ciphertext)
+func (s *cipherSuite) decryptWithLabel(priv []byte, label string, context, kemOutput, ciphertext []byte) (plaintext []byte, err error) {
+	forget.Do(func() { plaintext, err = s.hpke.Open(priv, kemOutput, encryptInfo(label, context), ciphertext) })
 	if err != nil {
 		return nil, errOpen
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/marmotgo/marmot/mls/internal/forget"
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
@@ -101,7 +102,9 @@ func (s *cipherSuite) signWithLabel(signer crypto.Signer, label string, content 
 
 // signParts is signWithLabel over the concatenated parts.
 func (s *cipherSuite) signParts(signer crypto.Signer, label string, parts ...[]byte) ([]byte, error) {
-	sig, err := s.signature.Sign(signer, signContent(label, parts...))
+	var sig []byte
+	var err error
+	forget.Do(func() { sig, err = s.signature.Sign(signer, signContent(label, parts...)) })
 	if err != nil {
 		return nil, fmt.Errorf("mls: signing: %w", err)
 	}
