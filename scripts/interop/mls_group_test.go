@@ -192,10 +192,7 @@ func (g *group) agree() {
 // propose lets everybody see a proposal.
 func (g *group) propose(from member, p mls.Proposal) {
 	g.t.Helper()
-	// We cannot read back a private proposal of our own, so that we could not
-	// follow a commit to it.
-	_, own := from.(*ours)
-	message, err := from.propose(p, g.c.private && !own)
+	message, err := from.propose(p, g.c.private)
 	if err != nil {
 		g.t.Fatalf("%s proposes %T: %v", from.name(), p, err)
 	}

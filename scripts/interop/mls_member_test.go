@@ -31,6 +31,8 @@ type member interface {
 	send(text, aad string) []byte
 	read(message []byte) (string, error)
 	tree() []byte // content of a ratchet_tree extension
+	info() []byte // a GroupInfo with external_pub, without the tree
+	joinExternal(info, tree []byte) (commit []byte, err error)
 	view() view
 }
 
@@ -62,7 +64,7 @@ var (
 // extension, AppDataUpdate and SelfRemove.
 func marmotCapabilities(suite mls.Suite) mls.Capabilities {
 	return mls.Capabilities{Versions: []uint16{1}, Suites: []mls.Suite{suite}, Credentials: []mls.CredentialType{mls.CredentialBasic},
-		Extensions: []mls.ExtensionType{mls.ExtAppDataDictionary, 0xf2d1},
+		Extensions: []mls.ExtensionType{mls.ExtAppDataDictionary, 0x000a, 0xf2d1},
 		Proposals:  []mls.ProposalType{mls.ProposalAppDataUpdate, mls.ProposalSelfRemove}}
 }
 
@@ -156,11 +158,11 @@ func (m *ours) propose(p mls.Proposal, private bool) (message []byte, err error)
 			return nil, err
 		}
 	}
-	message, err = m.group.Propose(m.signer, p, mls.FrameConfig{Private: private})
-	if err != nil || private {
-		return message, err
+	message, own, err := m.group.ProposeVerified(m.signer, p, mls.FrameConfig{Private: private})
+	if err == nil {
+		m.seen = append(m.seen, own)
 	}
-	return message, m.process(message)
+	return message, err
 }
 
 func (m *ours) commit(c change) (commit, welcome []byte, err error) {
@@ -235,6 +237,39 @@ func (m *ours) tree() []byte {
 	}
 	tree, _ := info.Extensions.Find(mls.ExtRatchetTree)
 	return tree
+}
+
+func (m *ours) info() []byte {
+	m.t.Helper()
+	info, err := m.group.Info(m.signer, mls.InfoConfig{ExternalPub: true, NoTree: true})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return info.Message()
+}
+
+func (m *ours) joinExternal(info, tree []byte) ([]byte, error) {
+	return m.joinExternalWith(info, mls.ExternalConfig{Tree: tree})
+}
+
+// joinExternalWith is joinExternal with what only ours can add to the commit.
+func (m *ours) joinExternalWith(info []byte, cfg mls.ExternalConfig) ([]byte, error) {
+	message, err := mls.DecodeMessage(info)
+	if err != nil {
+		return nil, err
+	}
+	i, ok := message.GroupInfo()
+	if !ok {
+		return nil, fmt.Errorf("no GroupInfo but a %d", message.WireFormat())
+	}
+	cfg.Credential, cfg.Capabilities = mls.BasicCredential([]byte(m.id)), marmotCapabilities(m.suite)
+	cfg.PSKs, cfg.Now = ourPSKs(), time.Now()
+	staged, err := mls.JoinExternal(i, m.signer, cfg)
+	if err != nil {
+		return nil, err
+	}
+	m.enter(staged.Next)
+	return staged.Message, nil
 }
 
 func (m *ours) view() view {

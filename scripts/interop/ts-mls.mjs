@@ -10,8 +10,13 @@ const mls = await import(name)
 const { verifyKeyPackage, makeKeyPackageRef } = await part('keyPackage')
 const { verifyLeafNodeSignatureKeyPackage } = await part('leafNode')
 const { decodeRatchetTree, encodeRatchetTree } = await part('ratchetTree')
-const { createGroupInfoWithExternalPub } = await part('createCommit')
+const { createGroupInfo, createGroupInfoWithExternalPub } = await part('createCommit')
 const { decodeProposal, encodeProposal } = await part('proposal')
+
+// vector puts the length before a key, which has less than 2^14 bytes; content
+// takes it off where there is one.
+const vector = (b) => Uint8Array.from([...(b.length < 64 ? [b.length] : [0x40 | b.length >> 8, b.length & 0xff]), ...b])
+const content = (b) => [1, 2].map((n) => b.slice(n)).find((c) => hex(vector(c)) === hex(b)) ?? b
 
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex ?? '', 'hex'))
 const hex = (b) => Buffer.from(b).toString('hex')
@@ -161,16 +166,27 @@ serve({
 
   tree: async (a) => hex(encodeRatchetTree(client(a).state.ratchetTree)),
 
-  // groupInfo is one with external_pub, without the tree.
-  groupInfo: async (a) => {
+  // groupInfo is one with external_pub, without the tree. ts-mls writes the key
+  // without its length (RFC 9420, Section 12.4.3.2 has HPKEPublicKey, a vector),
+  // unless asRFC, where it is made here of the same parts.
+  groupInfo: async ({ asRFC, ...a }) => {
     const { state, cs } = client(a)
-    return encode('mls_group_info', { groupInfo: await createGroupInfoWithExternalPub(state, [], cs) })
+    if (!asRFC) return encode('mls_group_info', { groupInfo: await createGroupInfoWithExternalPub(state, [], cs) })
+    const { publicKey } = await cs.hpke.deriveKeyPair(state.keySchedule.externalSecret)
+    const extensionData = vector(await cs.hpke.exportPublicKey(publicKey))
+    const groupInfo = await createGroupInfo(state.groupContext, state.confirmationTag, state,
+      [{ extensionType: 'external_pub', extensionData }], cs)
+    return encode('mls_group_info', { groupInfo })
   },
 
-  joinExternal: async ({ info, tree, ...a }) => {
+  // joinExternal takes external_pub with its length if asRFC. The GroupInfo is
+  // signed, so the length goes only where ts-mls reads the key.
+  joinExternal: async ({ info, tree, asRFC, ...a }) => {
     const c = client(a)
+    const importPublicKey = (b) => c.cs.hpke.importPublicKey(content(b))
+    const cs = asRFC ? { ...c.cs, hpke: { ...c.cs.hpke, importPublicKey } } : c.cs
     const r = await mls.joinGroupExternal(decode(info, 'mls_group_info').groupInfo, c.publicPackage, c.privatePackage,
-      false, c.cs, decodeRatchetTree(bytes(tree), 0)[0])
+      false, cs, decodeRatchetTree(bytes(tree), 0)[0])
     c.state = r.newState
     return encode('mls_public_message', { publicMessage: r.publicMessage })
   },

@@ -183,60 +183,23 @@ func TestMLSPeerCompressedKeys(t *testing.T) {
 }
 
 // ts-mls has external_pub without its length, so neither side can use the
-// other's GroupInfo; the external commits themselves pass both ways.
-func TestMLSExternalCommits(t *testing.T) {
+// other's GroupInfo as it is; see TestMLSExternalCommits.
+func TestMLSPeerExternalPub(t *testing.T) {
 	t.Parallel()
 	c := newCast(t)
 	a, b := c.ours(), c.theirs()
 	g := c.group(a, marmotExtensions())
 	g.advance(a, change{}, b)
-	info, err := a.group.Info(a.signer, mls.InfoConfig{ExternalPub: true})
+	info, err := b.bytes("groupInfo", nil)
 	must(t, err)
-
-	// Ours joins from our GroupInfo, theirs from theirs.
-	x, y := c.ours(), c.theirs()
-	staged, err := mls.JoinExternal(info, x.signer, mls.ExternalConfig{Credential: mls.BasicCredential([]byte(x.id)),
-		Capabilities: marmotCapabilities(suite1), Now: time.Now()})
-	must(t, err)
-	x.group = staged.Next
-	g.follow(x, staged.Message)
-	g.talk()
-
-	theirInfo, err := b.bytes("groupInfo", nil)
-	must(t, err)
-	external := args{"info": hex.EncodeToString(theirInfo), "tree": hex.EncodeToString(b.tree())}
-	commit, err := y.bytes("joinExternal", external)
-	must(t, err)
-	g.follow(y, commit)
-	g.talk()
-	for _, m := range g.members {
-		g.advance(m, change{})
-	}
-
-	if _, err := mls.DecodeMessage(theirInfo); !errors.Is(err, mls.ErrMalformed) {
+	if _, err := mls.DecodeMessage(info); !errors.Is(err, mls.ErrMalformed) {
 		t.Errorf("we read their GroupInfo: %v", err)
 	}
-	info, err = a.group.Info(a.signer, mls.InfoConfig{ExternalPub: true})
-	must(t, err)
-	z := c.theirs()
-	external = args{"info": hex.EncodeToString(info.Message()), "tree": hex.EncodeToString(a.tree())}
-	if _, err := z.bytes("joinExternal", external); err == nil {
+	external := args{"info": hex.EncodeToString(a.info()), "tree": hex.EncodeToString(a.tree())}
+	if _, err := c.theirs().bytes("joinExternal", external); err == nil {
 		t.Error("they join from our GroupInfo")
 	}
 	if !bytes.Equal(a.tree(), b.tree()) {
 		t.Error("the trees differ")
 	}
-}
-
-// follow lets everybody process an external commit of joiner.
-func (g *group) follow(joiner member, commit []byte) {
-	g.t.Helper()
-	for _, m := range g.members {
-		if err := m.process(commit); err != nil {
-			g.t.Fatalf("%s processes the external commit of %s: %v", m.name(), joiner.name(), err)
-		}
-	}
-	g.members = append(g.members, joiner)
-	g.epoch++
-	g.agree()
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	histories     = 20
+	histories     = 50
 	historyEpochs = 12
 	historyLeaves = 6
 )
@@ -65,6 +65,10 @@ func (h *history) any() member { return h.members[h.rand.IntN(len(h.members))] }
 // step makes one epoch: up to three proposals by reference, up to two by value.
 func (h *history) step() {
 	h.t.Helper()
+	if h.rand.IntN(6) == 0 && len(h.members) < historyLeaves {
+		h.externalJoin(h.any(), h.newcomer(len(h.members)))
+		return
+	}
 	h.c.private = h.rand.IntN(2) == 0
 	committer := h.any()
 	h.touched = []member{committer}
@@ -103,10 +107,7 @@ func (h *history) proposal(newcomers *[]member) mls.Proposal {
 		if size == historyLeaves {
 			return nil
 		}
-		m := member(h.c.ours())
-		if h.rand.IntN(2) == 0 && size < 4 && h.width() <= 4 {
-			m = h.c.theirs() // see TestMLSPeerTree for wider ones
-		}
+		m := h.newcomer(size)
 		*newcomers = append(*newcomers, m)
 		return add(h.t, m)
 	case 1:
@@ -117,9 +118,16 @@ func (h *history) proposal(newcomers *[]member) mls.Proposal {
 		h.touched, h.leavers = append(h.touched, m), append(h.leavers, m)
 		return mls.Remove{Removed: m.view().Self}
 	}
-	nonce := make([]byte, 32)
-	_, _ = rand.Read(nonce)
-	return mls.PreSharedKey{ID: mls.PSKID{Type: mls.PSKExternal, ID: pskID, Nonce: nonce}}
+	return mls.PreSharedKey{ID: newPSK(h.t, h.members[0])}
+}
+
+// newcomer is of either implementation, but see [TestMLSPeerTree] for trees of
+// more than four leaves.
+func (h *history) newcomer(size int) member {
+	if h.rand.IntN(2) == 0 && size < 4 && h.width() <= 4 {
+		return h.c.theirs()
+	}
+	return h.c.ours()
 }
 
 // width is the number of leaves that the tree must have at least.

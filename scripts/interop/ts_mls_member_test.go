@@ -24,7 +24,7 @@ type theirs struct {
 func newTheirs(t *testing.T, p *peer, id string, suite mls.Suite) *theirs {
 	t.Helper()
 	m := &theirs{t: t, peer: p, id: id, suite: suite}
-	m.makeKeyPackage(args{"capabilities": args{"extensions": []int{6, 0xf2d1}, "proposals": []int{8, 10}},
+	m.makeKeyPackage(args{"capabilities": args{"extensions": []int{6, 10, 0xf2d1}, "proposals": []int{8, 10}},
 		"leafExtensions": [][]any{{0xf2d1, hex.EncodeToString([]byte(id))}}, "extensions": [][]any{{0x000a, ""}}})
 	return m
 }
@@ -132,6 +132,19 @@ func (m *theirs) tree() []byte {
 		m.t.Fatal(err)
 	}
 	return tree
+}
+
+func (m *theirs) info() []byte {
+	m.t.Helper()
+	info, err := m.bytes("groupInfo", args{"asRFC": true})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return info
+}
+
+func (m *theirs) joinExternal(info, tree []byte) ([]byte, error) {
+	return m.bytes("joinExternal", args{"asRFC": true, "info": hex.EncodeToString(info), "tree": hex.EncodeToString(tree)})
 }
 
 func (m *theirs) view() (v view) {

@@ -29,7 +29,7 @@ func TestMLSKeyPackages(t *testing.T) {
 		var got inspected
 		p.call("inspect", args{"message": message, "suite": s}, &got)
 		want := inspected{Ref: hex.EncodeToString(m.kp.Ref()), Again: message, Identity: "ours", NotAfter: "18446744073709551615", Valid: true,
-			Extensions: []int{6, 0xf2d1}, Proposals: []int{8, 10}, Leaf: [][]any{{62161., "6f757273"}}, List: [][]any{{10., ""}}}
+			Extensions: []int{6, 10, 0xf2d1}, Proposals: []int{8, 10}, Leaf: [][]any{{62161., "6f757273"}}, List: [][]any{{10., ""}}}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("suite %d: they read %+v, want %+v", s, got, want)
 		}
@@ -176,7 +176,7 @@ func TestMLSGroupExtensions(t *testing.T) {
 		g.advance(a, change{}, b)
 		// Neither adds who lacks what is required.
 		bare := c.theirs()
-		bare.makeKeyPackage(args{"capabilities": args{"extensions": []int{6, 0xf2d1}, "proposals": []int{}}})
+		bare.makeKeyPackage(args{"capabilities": args{"extensions": []int{6, 10, 0xf2d1}, "proposals": []int{}}})
 		for _, m := range g.members {
 			if _, _, err := m.commit(change{proposals: []mls.Proposal{add(t, bare)}}); err == nil {
 				t.Errorf("%s adds who lacks a required proposal type", m.name())
