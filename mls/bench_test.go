@@ -25,7 +25,7 @@ func newCrowd(tb testing.TB, n int) *crowd {
 	c := &crowd{keys: map[[2]uint32]secret{}}
 	first := newTester(tb, testSuite, "member").create(testExtensions())
 	c.signers = append(c.signers, first.signer)
-	c.keys[[2]uint32{0, 0}] = first.group.keys.leaf
+	c.keys[[2]uint32{0, 0}] = first.group.keys.at(0)
 	var adds []Proposal
 	for i := 1; i < n; i++ {
 		m := newTester(tb, testSuite, "member")
@@ -61,9 +61,11 @@ func (c *crowd) fill(tb testing.TB) *crowd {
 func (c *crowd) member(i LeafIndex) *Group {
 	g := *c.group
 	g.self = i
-	g.keys = &pathKeys{leaf: c.keys[[2]uint32{0, uint32(i)}], path: make([]secret, g.tree.root.height)}
-	for h := range g.keys.path {
-		g.keys.path[h] = c.keys[[2]uint32{uint32(h + 1), uint32(i) >> (h + 1)}]
+	g.keys = &pathKeys{size: 32}
+	for h := range g.tree.root.height + 1 {
+		if key, ok := c.keys[[2]uint32{uint32(h), uint32(i) >> h}]; ok {
+			g.keys.keys, g.keys.known = append(g.keys.keys, key...), g.keys.known|1<<h
+		}
 	}
 	g.plant(treeRoots{encryption: make(secret, 32), components: make(secret, 32)})
 	return &g
@@ -75,10 +77,9 @@ func (c *crowd) commit(tb testing.TB, i LeafIndex) *Staged {
 
 func (c *crowd) follow(i LeafIndex, staged *Staged) {
 	c.group = staged.Next
-	c.keys[[2]uint32{0, uint32(i)}] = staged.Next.keys.leaf
-	for h, k := range staged.Next.keys.path {
-		if k != nil {
-			c.keys[[2]uint32{uint32(h + 1), uint32(i) >> (h + 1)}] = k
+	for h := range staged.Next.tree.root.height + 1 {
+		if k := staged.Next.keys.at(h); k != nil {
+			c.keys[[2]uint32{uint32(h), uint32(i) >> h}] = k
 		}
 	}
 }

@@ -94,16 +94,25 @@ func (r *pathResult) drawSecrets(t *ratchetTree, par Parallel) (publicKeys [][]b
 		advancePathSecret(t.suite, current)
 	}
 	r.commitSecret = current
-	r.keys = &pathKeys{path: make([]secret, t.root.height)}
 	publicKeys = make([][]byte, n)
+	privateKeys := make([]secret, n+1) // the leaf's last
 	errs := make([]error, n+1)
 	par.run(n+1, func(k int) {
 		if k == n {
-			r.keys.leaf, leafPub, errs[k] = t.suite.generateKeyPair()
+			privateKeys[k], leafPub, errs[k] = t.suite.generateKeyPair()
 			return
 		}
-		r.keys.path[r.steps[k].height-1], publicKeys[k], errs[k] = nodeKeyPair(t.suite, r.secrets[k])
+		privateKeys[k], publicKeys[k], errs[k] = nodeKeyPair(t.suite, r.secrets[k])
 	})
+	heights := uint64(1)
+	for _, s := range r.steps {
+		heights |= 1 << s.height
+	}
+	r.keys = roomForPathKeys(heights, len(privateKeys[n]))
+	r.keys.set(0, privateKeys[n])
+	for k, s := range r.steps {
+		r.keys.set(s.height, privateKeys[k])
+	}
 	return publicKeys, leafPub, firstError(errs)
 }
 

@@ -41,7 +41,7 @@ func TestParallelRefuses(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	// What the refusal erased was the refused epoch's, not the group's.
-	if bytes.Equal(before, make([]byte, len(before))) || g.keys.leaf == nil {
+	if bytes.Equal(before, make([]byte, len(before))) || g.keys.at(0) == nil {
 		t.Fatal("the group lost secrets")
 	}
 	v.content.confirmationTag[0] ^= 1

@@ -17,14 +17,6 @@ func (h *treeHasher) parentHashOf(p *parentNode, siblingHash []byte) []byte {
 	return h.sum()
 }
 
-// parentHash returns the parent hash that a leaf or parent node carries.
-func (n *treeNode) parentHash() []byte {
-	if n.leaf != nil {
-		return n.leaf.ParentHash
-	}
-	return n.parent.parentHash
-}
-
 // checkParentHashes checks that every parent node of a received tree is
 // parent-hash valid (Section 7.9.2): one node below it was set by the same
 // UpdatePath. That node is parent-hash valid too or a leaf, so all of them
@@ -39,8 +31,7 @@ func (h *treeHasher) checkParents(n *treeNode, base uint32) error {
 		return nil
 	}
 	middle := base + 1<<(n.height-1)
-	if n.parent != nil &&
-		!h.chained(n.parent, n.left, base, n.right, middle) && !h.chained(n.parent, n.right, middle, n.left, base) {
+	if p := n.parent(); p != nil && !h.chained(p, n.left, base, n.right, middle) && !h.chained(p, n.right, middle, n.left, base) {
 		return fmt.Errorf("%w: parent hash at height %d above leaf %d", ErrInvalidTree, n.height, base)
 	}
 	if err := h.checkParents(n.left, base); err != nil {
@@ -83,7 +74,7 @@ func leftOver(n *treeNode, base uint32, unmerged []LeafIndex) *treeNode {
 			return nil
 		}
 		return n
-	case n.parent != nil:
+	case n.isParent():
 		return n
 	}
 	if d := leftOver(n.left, base, unmerged); d != nil {
@@ -96,7 +87,7 @@ func leftOver(n *treeNode, base uint32, unmerged []LeafIndex) *treeNode {
 // which are ascending and below n, were added.
 func (h *treeHasher) originalHash(n *treeNode, base uint32, left []LeafIndex) []byte {
 	if len(left) == 0 {
-		return n.hash
+		return n.hash()
 	}
 	if n.height == 0 {
 		h.setLeafInput(base, nil)
@@ -105,11 +96,9 @@ func (h *treeHasher) originalHash(n *treeNode, base uint32, left []LeafIndex) []
 	middle := base + 1<<(n.height-1)
 	l := h.originalHash(n.left, base, within(left, base, n.height-1))
 	r := h.originalHash(n.right, middle, within(left, middle, n.height-1))
-	parent := n.parent
+	parent := n.parent()
 	if parent != nil {
-		before := *parent
-		before.unmerged = without(parent.unmerged, left)
-		parent = &before
+		parent.unmerged = without(parent.unmerged, left)
 	}
 	h.setInnerInput(parent, l, r)
 	return h.sum()

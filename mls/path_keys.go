@@ -4,62 +4,81 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"fmt"
+	"math/bits"
 
 	"github.com/marmotgo/marmot/mls/internal/wire"
 )
 
 // pathKeys are a member's private keys in the tree: that of the own leaf and
 // those of used nodes above it. They are raw bytes, which can be overwritten.
-// A value never changes and shares no memory with another one, so erasing one
-// epoch's keys leaves every other epoch's alone.
+// A value shares no memory with another one, so erasing one epoch's keys
+// leaves every other epoch's alone. Every state that is held has one, so the
+// keys, which all have the same length, are one string of bytes.
 type pathKeys struct {
 	redactedValue
-	leaf secret
-	path []secret // by height-1; nil where the node is blank or the key not known
+	keys  secret // of ascending heights
+	known uint64 // the heights that have a key, as bits; the leaf's is 0
+	size  int    // bytes of a key
 }
 
 // newPathKeys returns the keys of a member who knows only the leaf's, copied.
-func newPathKeys(leafPriv []byte) *pathKeys { return &pathKeys{leaf: bytes.Clone(leafPriv)} }
+func newPathKeys(leafPriv []byte) *pathKeys {
+	return &pathKeys{keys: bytes.Clone(leafPriv), known: 1, size: len(leafPriv)}
+}
 
 // at returns the key of the node at a height on the own path, or nil. Erased
 // keys may be a nil k.
 func (k *pathKeys) at(height uint8) secret {
-	if k == nil {
+	if k == nil || k.known>>height&1 == 0 {
 		return nil
 	}
-	if height == 0 {
-		return k.leaf
+	from := bits.OnesCount64(k.known&(1<<height-1)) * k.size
+	return k.keys[from : from+k.size : from+k.size]
+}
+
+// roomForPathKeys returns keys of the given length, all zero for the caller to
+// set, for the heights that are bits of heights.
+func roomForPathKeys(heights uint64, size int) *pathKeys {
+	return &pathKeys{known: heights, size: size, keys: make(secret, bits.OnesCount64(heights)*size)}
+}
+
+// choose returns a copy with the keys at the given heights. Those that k lacks
+// are zero, for the caller to set.
+func (k *pathKeys) choose(heights uint64) *pathKeys {
+	next := roomForPathKeys(heights, k.size)
+	for left := heights; left != 0; left &= left - 1 {
+		height := uint8(bits.TrailingZeros64(left))
+		copy(next.at(height), k.at(height))
 	}
-	if int(height) > len(k.path) {
-		return nil
-	}
-	return k.path[height-1]
+	return next
+}
+
+// set takes over the key of a height for which there is room, and erases priv.
+func (k *pathKeys) set(height uint8, priv []byte) {
+	copy(k.at(height), priv)
+	clear(priv)
 }
 
 // setLeafKey returns a copy with another leaf key.
 func (k *pathKeys) setLeafKey(priv []byte) *pathKeys {
-	next := &pathKeys{leaf: bytes.Clone(priv), path: make([]secret, len(k.path))}
-	for i, key := range k.path {
-		next.path[i] = bytes.Clone(key)
-	}
+	next := k.choose(k.known)
+	copy(next.at(0), priv)
 	return next
 }
 
 // erase overwrites the keys.
 func (k *pathKeys) erase() {
-	k.leaf.erase()
-	for _, key := range k.path {
-		key.erase()
-	}
-	k.leaf, k.path = nil, nil
+	k.keys.erase()
+	k.keys, k.known = nil, 0
 }
 
-// appendPathKeys appends the keys for saved state.
+// appendPathKeys appends the keys for saved state: the leaf's, and those of
+// the heights above it, of which unknown ones are empty.
 func (k *pathKeys) appendPathKeys(b []byte) []byte {
-	b = wire.AppendOpaque(b, k.leaf)
+	b = wire.AppendOpaque(b, k.at(0))
 	return wire.AppendVector(b, func(b []byte) []byte {
-		for _, key := range k.path {
-			b = wire.AppendOpaque(b, key)
+		for height := range uint8(bits.Len64(k.known >> 1)) {
+			b = wire.AppendOpaque(b, k.at(height+1))
 		}
 		return b
 	})
@@ -67,17 +86,23 @@ func (k *pathKeys) appendPathKeys(b []byte) []byte {
 
 // decodePathKeys reads what appendPathKeys wrote and copies it.
 func decodePathKeys(r *wire.Reader) (*pathKeys, error) {
-	k := &pathKeys{leaf: bytes.Clone(r.Opaque())}
+	leaf := r.Opaque()
+	k := &pathKeys{keys: bytes.Clone(leaf), known: 1, size: len(leaf)}
 	list := r.Vector()
-	for !list.Empty() {
+	for height := 1; !list.Empty(); height++ {
 		key := list.Opaque()
-		if len(k.path) == maxPathNodes {
+		if height > maxPathNodes {
 			r.Fail(fmt.Errorf("%w: more than %d path keys", ErrMalformed, maxPathNodes))
+			break
 		}
 		if len(key) == 0 {
-			key = nil
+			continue
 		}
-		k.path = append(k.path, bytes.Clone(key))
+		if len(key) != k.size {
+			r.Fail(fmt.Errorf("%w: path key of %d bytes", ErrMalformed, len(key)))
+			break
+		}
+		k.keys, k.known = append(k.keys, key...), k.known|1<<height
 	}
 	if r.Err() != nil {
 		k.erase()
@@ -86,37 +111,31 @@ func decodePathKeys(r *wire.Reader) (*pathKeys, error) {
 	return k, nil
 }
 
-// keepKeys returns a copy of k with only the keys that still belong to nodes
-// of t: those of nodes that were blanked go.
-func (t *ratchetTree) keepKeys(self LeafIndex, k *pathKeys) *pathKeys {
-	return t.keepKeysBelow(self, k, maxPathNodes+1)
+// heightsKept returns the heights of the keys that k's owner still has in t:
+// those of nodes that were blanked go, and those from limit on, which are about
+// to be replaced.
+func (t *ratchetTree) heightsKept(self LeafIndex, k *pathKeys, limit uint8) uint64 {
+	heights := uint64(1)
+	for n := t.root; n.left != nil; n = n.toward(self) {
+		if n.height < limit && n.isParent() && !n.hasUnmerged(self) {
+			heights |= 1 << n.height
+		}
+	}
+	return heights & k.known
 }
 
-// keepKeysBelow is keepKeys without the keys from a height on, which are about
-// to be replaced. The copies are one object.
-func (t *ratchetTree) keepKeysBelow(self LeafIndex, k *pathKeys, limit uint8) *pathKeys {
-	next := &pathKeys{path: make([]secret, t.root.height)}
-	size := len(k.at(0))
-	for n := t.root; n.left != nil; n = n.toward(self) {
-		if n.height < limit && n.parent != nil && !n.parent.hasUnmerged(self) {
-			next.path[n.height-1] = k.at(n.height)
-			size += len(k.at(n.height))
-		}
+// keepKeys returns a copy of k with only the keys that still belong to nodes
+// of t.
+func (t *ratchetTree) keepKeys(self LeafIndex, k *pathKeys) *pathKeys {
+	return k.choose(t.heightsKept(self, k, maxPathNodes+1))
+}
+
+// heightsOf returns the heights of rungs as bits.
+func heightsOf(rungs []rung) (heights uint64) {
+	for _, r := range rungs {
+		heights |= 1 << r.height
 	}
-	block := make(secret, 0, size)
-	own := func(key secret) secret {
-		if key == nil {
-			return nil
-		}
-		from := len(block)
-		block = append(block, key...)
-		return block[from:len(block):len(block)]
-	}
-	next.leaf = own(k.at(0))
-	for i, key := range next.path {
-		next.path[i] = own(key)
-	}
-	return next
+	return heights
 }
 
 // welcomePath returns the keys of a joiner whose leaf key is in keys and who
@@ -131,15 +150,17 @@ func (t *ratchetTree) welcomePath(self, signer LeafIndex, keys *pathKeys, pathSe
 	if _, ok := t.leaf(signer); !ok || self == signer {
 		return nil, fmt.Errorf("%w: signer at leaf %d", ErrInvalidTree, signer)
 	}
-	next := &pathKeys{leaf: bytes.Clone(keys.leaf), path: make([]secret, t.root.height)}
 	known := uint8(maxPathNodes + 1)
+	var rungs []rung
 	if pathSecret != nil {
 		known = uint8(commonHeight(self, signer))
-		rungs := t.rungsAbove(self, known)
+		rungs = t.rungsAbove(self, known)
 		if len(rungs) == 0 || rungs[0].height != known {
-			next.erase()
 			return nil, fmt.Errorf("%w: path secret for a blank node", ErrInvalidPath)
 		}
+	}
+	next := keys.choose(1 | heightsOf(rungs))
+	if pathSecret != nil {
 		commit, err := climb(t.suite, pathSecret, rungs, next, par)
 		if err != nil {
 			next.erase()
@@ -148,7 +169,7 @@ func (t *ratchetTree) welcomePath(self, signer LeafIndex, keys *pathKeys, pathSe
 		clear(commit)
 	}
 	for n := t.root; n.left != nil; n = n.toward(self) {
-		if n.height < known && n.parent != nil && !n.parent.hasUnmerged(self) {
+		if n.height < known && n.isParent() && !n.hasUnmerged(self) {
 			next.erase()
 			return nil, fmt.Errorf("%w: node at height %d has a key kept from leaf %d", ErrInvalidTree, n.height, self)
 		}
@@ -166,8 +187,8 @@ type rung struct {
 func (t *ratchetTree) rungsAbove(i LeafIndex, from uint8) []rung {
 	rungs := make([]rung, 0, t.root.height)
 	for n := t.root; n.left != nil && n.height >= from; n = n.toward(i) {
-		if n.parent != nil {
-			rungs = append(rungs, rung{n.height, n.parent.encryptionKey})
+		if n.isParent() {
+			rungs = append(rungs, rung{n.height, n.encryptionKey()})
 		}
 	}
 	for a, b := 0, len(rungs)-1; a < b; a, b = a+1, b-1 {
@@ -177,7 +198,7 @@ func (t *ratchetTree) rungsAbove(i LeafIndex, from uint8) []rung {
 }
 
 // climb derives the keys of all rungs from the first one's path secret, puts
-// the private ones into keys and returns the commit secret (Sections 7.4 and
+// the private ones into keys, which has room for them, and returns the commit secret (Sections 7.4 and
 // 12.4.2). Each public key must be the one that the path shows. The path
 // secrets are a chain, but a cheap one; the key pairs do not depend on each
 // other.
@@ -194,7 +215,10 @@ func climb(s *cipherSuite, pathSecret []byte, rungs []rung, keys *pathKeys, par 
 	}
 	errs := make([]error, len(rungs))
 	par.run(len(rungs), func(k int) {
-		keys.path[rungs[k].height-1], errs[k] = rungs[k].open(s, chain[k*s.nh:(k+1)*s.nh])
+		var priv secret
+		if priv, errs[k] = rungs[k].open(s, chain[k*s.nh:(k+1)*s.nh]); errs[k] == nil {
+			keys.set(rungs[k].height, priv)
+		}
 	})
 	if err := firstError(errs); err != nil {
 		clear(commitSecret)

@@ -21,51 +21,6 @@ type ratchetTree struct {
 	credentials  []counted[CredentialType]
 }
 
-// treeNode is one node and all below it. It is a leaf (leaf set), an inner
-// node (left and right set), or a blank subtree of any height, for which one
-// node stands.
-type treeNode struct {
-	left, right *treeNode
-	parent      *parentNode // nil for a blank inner node
-	leaf        *LeafNode
-	hash        []byte // tree hash (Section 7.8)
-	summary
-	height uint8 // 0 for leaves
-}
-
-// parentNode is the content of a non-blank inner node (Section 7.1).
-type parentNode struct {
-	encryptionKey []byte
-	parentHash    []byte
-	unmerged      []LeafIndex // ascending
-}
-
-// summary is what is known about a subtree without looking into it.
-type summary struct {
-	members    uint32 // non-blank leaves
-	resolution uint32 // length of the resolution (Section 4.1.1)
-	firstBlank uint32 // leftmost blank leaf, or noLeaf
-	lastUsed   uint32 // rightmost non-blank leaf, or noLeaf
-}
-
-const noLeaf = ^uint32(0)
-
-func (n *treeNode) isBlankSubtree() bool { return n.leaf == nil && n.left == nil }
-
-// used reports whether the node itself, leaf or parent, is not blank.
-func (n *treeNode) used() bool { return n.leaf != nil || n.parent != nil }
-
-// encryptionKey returns the node's own key, or nil if it is blank.
-func (n *treeNode) encryptionKey() []byte {
-	switch {
-	case n.leaf != nil:
-		return n.leaf.EncryptionKey
-	case n.parent != nil:
-		return n.parent.encryptionKey
-	}
-	return nil
-}
-
 // children returns the nodes below the place of a given height that n fills.
 // Either result is nil where nothing exists: under a blank subtree, and beside
 // a tree that is being widened.
@@ -77,28 +32,6 @@ func children(n *treeNode, height uint8) (left, right *treeNode) {
 		return n, nil
 	}
 	return n.left, n.right
-}
-
-func blankSummary(base uint32) summary { return summary{firstBlank: base, lastUsed: noLeaf} }
-
-func leafSummary(base uint32) summary {
-	return summary{members: 1, resolution: 1, firstBlank: noLeaf, lastUsed: base}
-}
-
-func innerSummary(left, right *treeNode, parent *parentNode) summary {
-	s := summary{
-		members:    left.members + right.members,
-		resolution: left.resolution + right.resolution,
-		firstBlank: min(left.firstBlank, right.firstBlank),
-		lastUsed:   right.lastUsed,
-	}
-	if s.lastUsed == noLeaf {
-		s.lastUsed = left.lastUsed
-	}
-	if parent != nil {
-		s.resolution = 1 + uint32(len(parent.unmerged))
-	}
-	return s
 }
 
 // newTree returns the tree of a group with one member.
@@ -116,7 +49,7 @@ func (t *ratchetTree) leafWidth() uint32 { return 1 << t.root.height }
 func (t *ratchetTree) members() int { return int(t.root.members) }
 
 // treeHash returns the tree hash, not to be changed.
-func (t *ratchetTree) treeHash() []byte { return t.root.hash }
+func (t *ratchetTree) treeHash() []byte { return t.root.hash() }
 
 // leaf returns the leaf node at index i; ok is false if it is blank or beyond
 // the tree.
@@ -186,12 +119,13 @@ func (t *ratchetTree) appendResolution(keys [][]byte, n *treeNode, base uint32, 
 			return keys
 		}
 		return append(keys, n.leaf.EncryptionKey)
-	case n.parent == nil:
+	case !n.isParent():
 		keys = t.appendResolution(keys, n.left, base, exclude)
 		return t.appendResolution(keys, n.right, base+1<<(n.height-1), exclude)
 	}
-	keys = append(keys, n.parent.encryptionKey)
-	for _, i := range n.parent.unmerged {
+	keys = append(keys, n.encryptionKey())
+	for k := range n.unmergedCount() {
+		i := n.unmergedAt(k)
 		if _, out := slices.BinarySearch(exclude, i); out {
 			continue
 		}
@@ -200,6 +134,19 @@ func (t *ratchetTree) appendResolution(keys [][]byte, n *treeNode, base uint32, 
 		}
 	}
 	return keys
+}
+
+// lastUsed returns the rightmost used leaf of n, which has one and starts at
+// leaf base.
+func (n *treeNode) lastUsed(base uint32) uint32 {
+	for n.left != nil {
+		if n.right.members == 0 {
+			n = n.left
+		} else {
+			n, base = n.right, base+1<<(n.height-1)
+		}
+	}
+	return base
 }
 
 // within returns the part of the ascending list that lies in the subtree of

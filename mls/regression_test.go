@@ -520,7 +520,7 @@ func TestBugPathKeysNotUnique(t *testing.T) {
 	other, _ := b.group.Leaf(3)
 	b.refuses("key kept", a.forgeBytes(key(own.EncryptionKey)), ErrInvalidPath)
 	b.refuses("key of another leaf", a.forgeBytes(key(other.EncryptionKey)), ErrInvalidPath)
-	b.refuses("key of the root", a.forgeBytes(key(b.group.tree.root.parent.encryptionKey)), ErrInvalidPath)
+	b.refuses("key of the root", a.forgeBytes(key(b.group.tree.root.encryptionKey())), ErrInvalidPath)
 }
 
 func TestBugSupportNotCheckedAgain(t *testing.T) {

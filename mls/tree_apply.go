@@ -106,7 +106,7 @@ func (t *ratchetTree) slots(removes []LeafIndex, n int, lim Limits) ([]LeafIndex
 // appendBlanks appends blank leaves of n until there are limit.
 func (n *treeNode) appendBlanks(out []LeafIndex, base uint32, limit int) []LeafIndex {
 	switch {
-	case n.firstBlank == noLeaf:
+	case n.members == 1<<n.height: // none
 		return out
 	case n.isBlankSubtree():
 		for i := base; i < base+1<<n.height && len(out) < limit; i++ {
@@ -133,7 +133,7 @@ func (t *ratchetTree) joinerSlot(lim Limits) (*ratchetTree, LeafIndex, error) {
 	}
 	h := treeHasher{suite: t.suite}
 	wide := *t
-	wide.root = h.inner(0, nil, t.root, h.blank(t.leafWidth(), t.root.height))
+	wide.root = h.inner(nil, t.root, h.blank(t.leafWidth(), t.root.height))
 	return &wide, slot[0], nil
 }
 
@@ -156,11 +156,8 @@ func (t *ratchetTree) changed(changes []leafChange, path []*parentNode) *ratchet
 	}
 	width := max(t.leafWidth(), treemath.WidthFor(uint32(changes[len(changes)-1].index)+1))
 	b := treeBuilder{treeHasher: treeHasher{suite: t.suite}, path: path}
-	if path != nil {
-		b.expect(len(path) + 1)
-	}
 	root := b.rebuild(t.root, 0, uint8(treemath.CommonLevel(0, width-1)), changes)
-	for root.height > 0 && root.lastUsed < 1<<(root.height-1) {
+	for root.left != nil && root.right.members == 0 {
 		root = root.left
 	}
 	if root.members == 0 {
@@ -190,7 +187,7 @@ func (b *treeBuilder) rebuild(n *treeNode, base uint32, height uint8, changes []
 	l, r := children(n, height)
 	left := b.rebuild(l, base, height-1, changes[:at])
 	right := b.rebuild(r, middle, height-1, changes[at:])
-	return b.inner(base, b.parentAfter(n, height, changes), left, right)
+	return b.inner(b.parentAfter(n, height, changes), left, right)
 }
 
 // parentAfter returns the content of an inner node above the changes.
@@ -198,7 +195,7 @@ func (b *treeBuilder) parentAfter(n *treeNode, height uint8, changes []leafChang
 	if b.path != nil {
 		return b.path[height-1]
 	}
-	if n == nil || n.height != height || n.parent == nil {
+	if n == nil || n.height != height || !n.isParent() {
 		return nil
 	}
 	for _, c := range changes {
@@ -206,11 +203,10 @@ func (b *treeBuilder) parentAfter(n *treeNode, height uint8, changes []leafChang
 			return nil
 		}
 	}
-	p := *n.parent
-	p.unmerged = slices.Grow(slices.Clone(p.unmerged), len(changes))
+	p := n.parent()
 	for _, c := range changes {
 		p.unmerged = append(p.unmerged, c.index)
 	}
 	slices.Sort(p.unmerged)
-	return &p
+	return p
 }

@@ -134,26 +134,15 @@ func (t *ratchetTree) keysUnique() error {
 
 // hasEncryptionKey reports whether a node of the tree has one of the keys.
 func (t *ratchetTree) hasEncryptionKey(keys ...[]byte) bool {
-	set, found := newKeySet(keys), false
-	t.root.eachUsed(func(n *treeNode) { found = found || set.has(n.encryptionKey()) })
-	return found
+	return newKeySet(keys).count(t.root) > 0
 }
 
-// hasKeys is hasEncryptionKey and hasSignatureKey in one walk over the tree.
-func (t *ratchetTree) hasKeys(except LeafIndex, encryption [][]byte, signature []byte) (hasEncryption, hasSignature bool) {
-	set := newKeySet(encryption)
-	own, _ := t.leaf(except)
-	t.root.eachUsed(func(n *treeNode) {
-		hasEncryption = hasEncryption || set.has(n.encryptionKey())
-		if n.leaf != nil && n.leaf != own && !hasSignature {
-			hasSignature = bytes.Equal(n.leaf.SignatureKey, signature)
-		}
-	})
-	return hasEncryption, hasSignature
-}
-
-// hasSignatureKey reports whether a leaf other than except has the key.
+// hasSignatureKey reports whether a leaf other than except has the key. What
+// the leaf itself has no other one has, since the keys of a tree are unique.
 func (t *ratchetTree) hasSignatureKey(except LeafIndex, key []byte) bool {
+	if own, ok := t.leaf(except); ok && bytes.Equal(own.SignatureKey, key) {
+		return false
+	}
 	for i, leaf := range t.leaves() {
 		if i != except && bytes.Equal(leaf.SignatureKey, key) {
 			return true
@@ -178,15 +167,12 @@ func (t *ratchetTree) newLeavesUnique(changes []leafChange) error {
 	if !distinct(encryption) || !distinct(signature) {
 		return fmt.Errorf("%w: two new leaves with one key", ErrInvalidLeaf)
 	}
-	encryptionSet, signatureSet, hits := newKeySet(encryption), newKeySet(signature), 0
-	t.root.eachUsed(func(n *treeNode) {
-		if encryptionSet.has(n.encryptionKey()) {
+	signatureSet, hits := newKeySet(signature), newKeySet(encryption).count(t.root)
+	for _, leaf := range t.leaves() {
+		if signatureSet.has(leaf.SignatureKey) {
 			hits++
 		}
-		if n.leaf != nil && signatureSet.has(n.leaf.SignatureKey) {
-			hits++
-		}
-	})
+	}
 	if hits != len(encryption)+len(signature) {
 		return fmt.Errorf("%w: key of a new leaf occurs twice", ErrInvalidLeaf)
 	}
@@ -200,21 +186,25 @@ func distinct(keys [][]byte) bool {
 	return len(slices.CompactFunc(sorted, bytes.Equal)) == len(keys)
 }
 
-// keySet finds keys among a few. A filter over two of their bytes answers for
-// almost every key of a tree; a sender who picks keys that pass it makes
-// others compare at most keySetScan keys instead.
+// keySet finds keys among a few. A filter over two of their bytes, which nodes
+// of the tree keep at hand, answers for almost every key of a tree; a sender
+// who picks keys that pass it makes others compare at most keySetScan keys
+// instead.
 type keySet struct {
-	filter [1024 / 64]uint64
+	filter [filterSize / 64]uint64
 	keys   [][]byte
 	many   map[string]struct{}
 }
 
-const keySetScan = 32
+const (
+	filterSize = 1024
+	keySetScan = 32
+)
 
 func newKeySet(keys [][]byte) *keySet {
 	s := &keySet{keys: keys}
 	for _, k := range keys {
-		bit := filterBit(k)
+		bit := filterBits(k)
 		s.filter[bit/64] |= 1 << (bit % 64)
 	}
 	if len(keys) > keySetScan {
@@ -226,18 +216,19 @@ func newKeySet(keys [][]byte) *keySet {
 	return s
 }
 
-// filterBit takes two bytes that differ between keys of every suite: the first
-// byte of a point on a NIST curve does not.
-func filterBit(key []byte) uint {
+// filterBits takes two bytes that differ between keys of every suite: the
+// first byte of a point on a NIST curve does not.
+func filterBits(key []byte) uint16 {
 	if len(key) < 3 {
 		return 0
 	}
-	return (uint(key[1])<<8 | uint(key[2])) % 1024
+	return (uint16(key[1])<<8 | uint16(key[2])) % filterSize
 }
 
+func (s *keySet) may(bits uint16) bool { return s.filter[bits/64]>>(bits%64)&1 != 0 }
+
 func (s *keySet) has(key []byte) bool {
-	bit := filterBit(key)
-	if s.filter[bit/64]>>(bit%64)&1 == 0 {
+	if !s.may(filterBits(key)) {
 		return false
 	}
 	if s.many != nil {
@@ -250,4 +241,16 @@ func (s *keySet) has(key []byte) bool {
 		}
 	}
 	return false
+}
+
+// count returns how many nodes of a subtree have an encryption key of the set.
+func (s *keySet) count(n *treeNode) int {
+	hits := 0
+	if s.may(n.keyBits) && n.used() && s.has(n.encryptionKey()) {
+		hits++
+	}
+	if n.left != nil {
+		hits += s.count(n.left) + s.count(n.right)
+	}
+	return hits
 }

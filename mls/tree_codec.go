@@ -3,7 +3,6 @@ package mls
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/marmotgo/marmot/mls/internal/treemath"
 	"github.com/marmotgo/marmot/mls/internal/wire"
@@ -121,7 +120,7 @@ func (d *treeDecoder) close(height uint8) {
 		if right == nil {
 			right = d.blank(rightBase, height-1)
 		}
-		d.done = d.inner(o.base, o.parent, o.left, right)
+		d.done = d.inner(o.parent, o.left, right)
 	}
 }
 
@@ -134,13 +133,14 @@ func (d *treeDecoder) finish() (*treeNode, error) {
 		top := d.open[len(d.open)-1]
 		for d.done.height+1 < top.height {
 			h := d.done.height
-			d.done = d.inner(d.doneBase, nil, d.done, d.blank(d.doneBase+1<<h, h))
+			d.done = d.inner(nil, d.done, d.blank(d.doneBase+1<<h, h))
 		}
 		d.close(d.done.height)
 	}
 	return d.done, nil
 }
 
+// decodeParentNode reads a parent node that aliases the input.
 func decodeParentNode(r *wire.Reader, s *cipherSuite) (*parentNode, error) {
 	key, hash, list := r.Opaque(), r.Opaque(), r.Opaque()
 	if r.Err() != nil {
@@ -155,8 +155,7 @@ func decodeParentNode(r *wire.Reader, s *cipherSuite) (*parentNode, error) {
 	if len(list)%4 != 0 {
 		return nil, fmt.Errorf("%w: unmerged leaves of %d bytes", ErrMalformed, len(list))
 	}
-	both := slices.Concat(key, hash)
-	p := &parentNode{encryptionKey: both[:len(key):len(key)], parentHash: both[len(key):]}
+	p := &parentNode{encryptionKey: key, parentHash: hash}
 	if len(list) > 0 {
 		p.unmerged = make([]LeafIndex, len(list)/4)
 	}
@@ -174,8 +173,8 @@ func (n *treeNode) checkUnmerged(base uint32) error {
 	if n.left == nil {
 		return nil
 	}
-	if n.parent != nil {
-		list := n.parent.unmerged
+	if p := n.parent(); p != nil && len(p.unmerged) > 0 {
+		list := p.unmerged
 		if len(within(list, base, n.height)) != len(list) {
 			return fmt.Errorf("%w: unmerged leaf outside its subtree", ErrInvalidTree)
 		}
@@ -198,17 +197,12 @@ func (n *treeNode) checkUnmerged(base uint32) error {
 // used inner node down to it.
 func (n *treeNode) notesUnmerged(i LeafIndex) bool {
 	for n.left != nil {
-		if n.parent != nil && !n.parent.hasUnmerged(i) {
+		if n.isParent() && !n.hasUnmerged(i) {
 			return false
 		}
 		n = n.toward(i)
 	}
 	return n.leaf != nil
-}
-
-func (p *parentNode) hasUnmerged(i LeafIndex) bool {
-	_, ok := slices.BinarySearch(p.unmerged, i)
-	return ok
 }
 
 // encodedSize returns at least the length of the encoded tree.
@@ -218,7 +212,7 @@ func (t *ratchetTree) encodedSize() int {
 		if n.leaf != nil {
 			size += 1 + len(n.leaf.encoded())
 		} else {
-			size += 8 + len(n.parent.encryptionKey) + len(n.parent.parentHash) + 4*len(n.parent.unmerged)
+			size += 8 + len(n.data)
 		}
 	})
 	return size
@@ -231,7 +225,7 @@ func (t *ratchetTree) appendTree(b []byte) []byte {
 		if t.root.members == 0 {
 			return b
 		}
-		return t.root.appendNodes(b, 0, t.root.lastUsed)
+		return t.root.appendNodes(b, 0, t.root.lastUsed(0))
 	})
 }
 
@@ -251,10 +245,10 @@ func (n *treeNode) appendNodes(b []byte, base, last uint32) []byte {
 	if middle > last {
 		return b
 	}
-	if n.parent == nil {
-		b = append(b, 0)
+	if n.isParent() {
+		b = n.appendParent(append(b, 1, nodeTypeParent))
 	} else {
-		b = n.parent.append(append(b, 1, nodeTypeParent))
+		b = append(b, 0)
 	}
 	return n.right.appendNodes(b, middle, last)
 }

@@ -41,10 +41,10 @@ func appendDeltaNode(b []byte, n, old *treeNode, height uint8) []byte {
 		return append(append(b, deltaLeaf), n.leaf.encoded()...)
 	case n.left == nil:
 		return append(b, deltaBlank)
-	case n.parent == nil:
+	case !n.isParent():
 		b = append(b, deltaInner)
 	default:
-		b = n.parent.append(append(b, deltaParent))
+		b = n.appendParent(append(b, deltaParent))
 	}
 	oldLeft, oldRight := children(old, height)
 	b = appendDeltaNode(b, n.left, oldLeft, height-1)
@@ -67,7 +67,7 @@ func (t *ratchetTree) applyDelta(s *cipherSuite, r *wire.Reader, lim Limits) (*r
 	if err != nil {
 		return nil, err
 	}
-	if root.members == 0 || height > 0 && root.lastUsed < 1<<(height-1) {
+	if root.members == 0 || height > 0 && root.right.members == 0 {
 		return nil, fmt.Errorf("%w: empty right half", ErrInvalidTree)
 	}
 	next := &ratchetTree{suite: s, root: root, capabilities: t.capabilities, credentials: t.credentials}
@@ -124,7 +124,7 @@ func (d *deltaDecoder) halves(parent *parentNode, old *treeNode, base uint32, he
 	if err != nil {
 		return nil, err
 	}
-	n := d.inner(base, parent, left, right)
+	n := d.inner(parent, left, right)
 	if n.left == nil {
 		return nil, fmt.Errorf("%w: blank subtree written as two halves", ErrMalformed)
 	}

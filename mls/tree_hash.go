@@ -9,28 +9,14 @@ import (
 )
 
 // treeHasher builds nodes with their tree hashes (RFC 9420, Section 7.8). It
-// keeps one buffer for the hash inputs of an operation and carves the hashes
-// from blocks, so that an epoch's hashes are one or two objects in memory.
+// keeps one buffer for the hash inputs of an operation.
 type treeHasher struct {
 	suite *cipherSuite
 	input []byte
-	block []byte
 }
 
-// hashBlock is the number of hashes in one block; the path of a group with a
-// thousand members has eleven.
-const hashBlock = 8
-
-// expect makes the next block one of n hashes.
-func (h *treeHasher) expect(n int) { h.block = make([]byte, n*h.suite.nh) }
-
 func (h *treeHasher) sum() []byte {
-	nh := h.suite.nh
-	if len(h.block) < nh {
-		h.block = make([]byte, hashBlock*nh)
-	}
-	out := h.block[:nh:nh]
-	h.block = h.block[nh:]
+	out := make([]byte, h.suite.nh)
 	h.sumInto(out)
 	return out
 }
@@ -77,6 +63,13 @@ func (h *treeHasher) setInnerInput(parent *parentNode, left, right []byte) {
 	h.input = wire.AppendOpaque(wire.AppendOpaque(b, left), right)
 }
 
+// appendParent appends the content of a used inner node.
+func (n *treeNode) appendParent(b []byte) []byte {
+	b = wire.AppendOpaque(b, n.encryptionKey())
+	b = wire.AppendOpaque(b, n.parentHash())
+	return wire.AppendOpaque(b, n.data[n.unmergedStart():])
+}
+
 func (p *parentNode) append(b []byte) []byte {
 	b = wire.AppendOpaque(b, p.encryptionKey)
 	b = wire.AppendOpaque(b, p.parentHash)
@@ -92,29 +85,33 @@ func (h *treeHasher) leafNode(base uint32, leaf *LeafNode) *treeNode {
 	if leaf == nil {
 		return h.blank(base, 0)
 	}
+	n := newLeaf(h.suite.nh, leaf)
 	h.setLeafInput(base, leaf)
-	return &treeNode{leaf: leaf, hash: h.sum(), summary: leafSummary(base)}
+	h.sumInto(n.hash())
+	return n
 }
 
 // inner makes an inner node. Two blank halves under a blank parent become one
 // blank subtree.
-func (h *treeHasher) inner(base uint32, parent *parentNode, left, right *treeNode) *treeNode {
-	h.setInnerInput(parent, left.hash, right.hash)
-	hash, height := h.sum(), left.height+1
+func (h *treeHasher) inner(parent *parentNode, left, right *treeNode) *treeNode {
+	var n *treeNode
 	if parent == nil && left.isBlankSubtree() && right.isBlankSubtree() {
-		return &treeNode{hash: hash, height: height, summary: blankSummary(base)}
+		n = newBlank(h.suite.nh, left.height+1)
+	} else {
+		n = newInner(h.suite.nh, parent, left, right)
 	}
-	return &treeNode{left: left, right: right, parent: parent, hash: hash, height: height,
-		summary: innerSummary(left, right, parent)}
+	h.setInnerInput(parent, left.hash(), right.hash())
+	h.sumInto(n.hash())
+	return n
 }
 
 // blank makes a blank subtree. Its hash covers leaf indices, so it costs a
 // hash for every node in it; Add fills blank leaves from the left, which makes
 // that a constant per added member.
 func (h *treeHasher) blank(base uint32, height uint8) *treeNode {
-	var hash [maxNh]byte
-	h.blankHash(hash[:h.suite.nh], base, height)
-	return &treeNode{hash: append([]byte(nil), hash[:h.suite.nh]...), height: height, summary: blankSummary(base)}
+	n := newBlank(h.suite.nh, height)
+	h.blankHash(n.hash(), base, height)
+	return n
 }
 
 func (h *treeHasher) blankHash(out []byte, base uint32, height uint8) {

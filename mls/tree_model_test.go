@@ -34,10 +34,9 @@ func modelOf(t *ratchetTree) *treeModel {
 			continue
 		}
 		m.nodes[i].leaf = n.leaf
-		if n.parent != nil {
-			p := *n.parent
-			p.unmerged = slices.Clone(p.unmerged)
-			m.nodes[i].parent = &p
+		if p := n.parent(); p != nil {
+			p.encryptionKey, p.parentHash = bytes.Clone(p.encryptionKey), bytes.Clone(p.parentHash)
+			m.nodes[i].parent = p
 		}
 	}
 	return m
@@ -250,17 +249,17 @@ func (m *treeModel) encode() []byte {
 	})
 }
 
-// summary counts what the real tree keeps for a node.
+// summary counts what the real tree keeps for a node or finds in it.
+type summary struct{ members, resolution, lastUsed uint32 }
+
 func (m *treeModel) summary(x uint32) summary {
 	half := uint32(1)<<treemath.Level(x) - 1
-	s := summary{firstBlank: noLeaf, lastUsed: noLeaf, resolution: uint32(len(m.resolution(x)))}
+	s := summary{resolution: uint32(len(m.resolution(x)))}
 	for leaf := (x - half) / 2; leaf <= (x+half)/2; leaf++ {
-		if m.nodes[2*leaf].leaf == nil {
-			s.firstBlank = min(s.firstBlank, leaf)
-			continue
+		if m.nodes[2*leaf].leaf != nil {
+			s.members++
+			s.lastUsed = leaf
 		}
-		s.members++
-		s.lastUsed = leaf
 	}
 	return s
 }
@@ -288,11 +287,15 @@ func (m *treeModel) difference(tree *ratchetTree) error {
 		if n.isBlankSubtree() != (len(m.resolution(x)) == 0) {
 			return fmt.Errorf("node %d: blank subtree not folded", x)
 		}
-		if !bytes.Equal(n.hash, m.hash(x, nil)) {
+		if !bytes.Equal(n.hash(), m.hash(x, nil)) {
 			return fmt.Errorf("node %d: tree hash differs", x)
 		}
-		if n.summary != m.summary(x) {
-			return fmt.Errorf("node %d: summary %+v, want %+v", x, n.summary, m.summary(x))
+		got := summary{members: n.members, resolution: n.resolution}
+		if n.members > 0 {
+			got.lastUsed = n.lastUsed(base)
+		}
+		if got != m.summary(x) {
+			return fmt.Errorf("node %d: summary %+v, want %+v", x, got, m.summary(x))
 		}
 		if !slices.Equal(resolutionIndices(n, base), m.resolution(x)) {
 			return fmt.Errorf("node %d: resolution %v, want %v", x, resolutionIndices(n, base), m.resolution(x))

@@ -153,7 +153,7 @@ func TestMergePathRefuses(t *testing.T) {
 		"key twice in the path":        func(p *updatePath) { p.nodes[1].encryptionKey = p.nodes[0].encryptionKey },
 		"leaf key as node key":         func(p *updatePath) { p.nodes[1].encryptionKey = p.leaf.EncryptionKey },
 		"key of a leaf":                func(p *updatePath) { p.nodes[1].encryptionKey = other.EncryptionKey },
-		"key of the node it replaces":  func(p *updatePath) { p.nodes[2].encryptionKey = root.parent.encryptionKey },
+		"key of the node it replaces":  func(p *updatePath) { p.nodes[2].encryptionKey = root.encryptionKey() },
 		"another key, hash unchanged":  func(p *updatePath) { p.nodes[2].encryptionKey = bytes.Repeat([]byte{7}, 32) },
 		"leaf keeps its key":           func(p *updatePath) { p.leaf = members[1].leaf },
 		"leaf without parent hash":     func(p *updatePath) { relabel(p, func(l *LeafNode) { l.ParentHash = nil }) },
@@ -208,7 +208,7 @@ func TestOpenPathRefuses(t *testing.T) {
 		"broken ciphertext":  open(6, broken, nil, members[6].keys),
 		"other context":      open(6, made.encoded, []byte{1}, members[6].keys),
 		"keys of another":    open(6, made.encoded, nil, members[0].keys),
-		"no path key":        open(6, made.encoded, nil, newPathKeys(members[6].keys.leaf)),
+		"no path key":        open(6, made.encoded, nil, newPathKeys(members[6].keys.at(0))),
 		"own path":           open(1, made.encoded, nil, members[1].keys),
 		"wrong path secret":  openForged(t, tree, merged, path, members[6].keys),
 		"joiner's wrong one": second(merged.welcomePath(6, 1, members[6].keys, make([]byte, 32), nil)),
@@ -258,7 +258,7 @@ func TestApplyChangesRefuses(t *testing.T) {
 	sameSigner := *fresh
 	sameSigner.SignatureKey = members[2].leaf.SignatureKey
 	parentKey := *fresh
-	parentKey.EncryptionKey = tree.root.parent.encryptionKey
+	parentKey.EncryptionKey = tree.root.encryptionKey()
 	apply := func(updates []leafUpdate, removes []LeafIndex, adds ...*LeafNode) error {
 		return second2(tree.applyChanges(updates, removes, adds, Limits{TreeLeaves: 8}))
 	}
@@ -348,7 +348,7 @@ func TestKeysUnique(t *testing.T) {
 	if tree.hasEncryptionKey(many...) {
 		t.Error("found a key that is not there")
 	}
-	many[5] = tree.root.parent.encryptionKey
+	many[5] = tree.root.encryptionKey()
 	if !tree.hasEncryptionKey(many...) || !tree.hasEncryptionKey(many[5]) {
 		t.Error("key not found")
 	}

@@ -106,13 +106,12 @@ func (t *ratchetTree) filteredPath(i LeafIndex) []pathStep {
 // keys, by height-1, and the parent hash of its leaf (Section 7.9).
 func (t *ratchetTree) pathParents(steps []pathStep, keys [][]byte) (parents []*parentNode, leafHash []byte) {
 	h := treeHasher{suite: t.suite}
-	h.expect(len(steps))
 	parents = make([]*parentNode, t.root.height)
 	nodes := make([]parentNode, len(steps))
 	for k := len(steps) - 1; k >= 0; k-- {
 		nodes[k] = parentNode{encryptionKey: keys[k], parentHash: leafHash}
 		parents[steps[k].height-1] = &nodes[k]
-		leafHash = h.parentHashOf(&nodes[k], steps[k].copath.hash)
+		leafHash = h.parentHashOf(&nodes[k], steps[k].copath.hash())
 	}
 	return parents, leafHash
 }
@@ -146,30 +145,26 @@ func (t *ratchetTree) mergePath(sender LeafIndex, p *updatePath, exclude []LeafI
 }
 
 // checkPathKeys checks that the keys of a path can be keys and occur nowhere
-// else (Sections 7.3 and 12.4.2), and returns copies of the nodes' keys.
+// else (Sections 7.3 and 12.4.2), and returns the nodes' keys.
 func (t *ratchetTree) checkPathKeys(sender LeafIndex, p *updatePath) ([][]byte, error) {
 	if err := p.leaf.checkKeys(t.suite); err != nil {
 		return nil, err
 	}
-	block := make([]byte, 0, len(p.nodes)*t.suite.pubLen)
 	keys := make([][]byte, 0, len(p.nodes)+1)
 	for k, n := range p.nodes {
 		if err := t.suite.publicKeyOK(n.encryptionKey); err != nil {
 			return nil, fmt.Errorf("%w: node %d: %w", ErrInvalidPath, k, err)
 		}
-		from := len(block)
-		block = append(block, n.encryptionKey...)
-		keys = append(keys, block[from:len(block):len(block)])
+		keys = append(keys, n.encryptionKey)
 	}
 	all := append(keys, p.leaf.EncryptionKey)
 	if !distinct(all) {
 		return nil, fmt.Errorf("%w: key occurs twice in the path", ErrInvalidPath)
 	}
-	inTree, signer := t.hasKeys(sender, all, p.leaf.SignatureKey)
-	if inTree {
+	if t.hasEncryptionKey(all...) {
 		return nil, fmt.Errorf("%w: key is in the tree already", ErrInvalidPath)
 	}
-	if signer {
+	if t.hasSignatureKey(sender, p.leaf.SignatureKey) {
 		return nil, fmt.Errorf("%w: signature key of another member", ErrInvalidLeaf)
 	}
 	return keys, nil
@@ -196,8 +191,9 @@ func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *u
 		return nil, nil, fmt.Errorf("%w: ciphertext for leaf %d does not open", ErrInvalidPath, self)
 	}
 	defer clear(pathSecret)
-	next = merged.keepKeysBelow(self, keys, common)
-	commitSecret, err = climb(t.suite, pathSecret, merged.rungsAbove(self, common), next, par)
+	rungs := merged.rungsAbove(self, common)
+	next = keys.choose(merged.heightsKept(self, keys, common) | heightsOf(rungs))
+	commitSecret, err = climb(t.suite, pathSecret, rungs, next, par)
 	if err != nil {
 		next.erase()
 		return nil, nil, err
@@ -209,7 +205,7 @@ func (t *ratchetTree) openPath(merged *ratchetTree, sender, self LeafIndex, p *u
 // above it, new members left out, with the private key for it.
 func ownPosition(s pathStep, self LeafIndex, exclude []LeafIndex, keys *pathKeys) (position int, priv secret, err error) {
 	n, base := s.copath, s.copathBase
-	for ; n.left != nil && n.parent == nil; n = n.toward(self) {
+	for ; n.left != nil && !n.isParent(); n = n.toward(self) {
 		half := uint32(1) << (n.height - 1)
 		if n.isRight(self) {
 			position += int(n.left.resolution) - len(within(exclude, base, n.height-1))
@@ -217,8 +213,8 @@ func ownPosition(s pathStep, self LeafIndex, exclude []LeafIndex, keys *pathKeys
 		}
 	}
 	height := n.height
-	if n.parent != nil && n.parent.hasUnmerged(self) {
-		at, _ := slices.BinarySearch(n.parent.unmerged, self)
+	if n.hasUnmerged(self) {
+		at := n.unmergedBefore(self)
 		before := within(exclude, base, n.height)
 		out, _ := slices.BinarySearch(before, self)
 		position += 1 + at - out
