@@ -41,7 +41,7 @@ func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
 	if sender == (Sender{Type: SenderMember, Leaf: g.self}) {
 		return nil, ErrOwnMessage
 	}
-	if g.secrets.initSecret == nil || g.keys == nil {
+	if g.secrets.get(epochInit) == nil || g.keys == nil {
 		return nil, ErrErased
 	}
 	list, err := c.Proposals(in.Proposals)
@@ -222,12 +222,12 @@ func (g *Group) applySecrets(step *transition, plan *commitPlan, c *VerifiedComm
 		step.keys, step.commitSecret = keys, commitSecret
 	}
 	if plan.externalInit == nil {
-		step.initSecret = bytes.Clone(g.secrets.initSecret)
+		step.initSecret = bytes.Clone(g.secrets.get(epochInit))
 	} else {
-		if g.secrets.external == nil {
+		if g.secrets.get(epochExternal) == nil {
 			return ErrErased
 		}
-		if step.initSecret, err = g.suite.openExternalInit(g.secrets.external, plan.externalInit); err != nil {
+		if step.initSecret, err = g.suite.openExternalInit(g.secrets.get(epochExternal), plan.externalInit); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidProposals, err)
 		}
 	}
@@ -267,12 +267,12 @@ type started struct {
 func (g *Group) start(step *transition, content *authenticatedContent) *started {
 	s := g.suite
 	e := &started{context: step.context}
-	e.context.ConfirmedTranscriptHash = s.confirmedHash(g.interim, content)
+	e.context.ConfirmedTranscriptHash = s.confirmedHash(g.interimHash(), content)
 	e.contextBytes = e.context.encode()
 	e.joiner = s.joinerSecret(step.initSecret, step.commitSecret, e.contextBytes)
 	e.member = s.memberSecret(e.joiner, step.psk)
 	e.secrets, e.roots = s.deriveEpoch(s.epochSecret(e.member, e.contextBytes))
-	e.tag = s.confirmationTag(e.secrets.confirmation, e.context.ConfirmedTranscriptHash)
+	e.tag = s.confirmationTag(e.secrets.get(epochConfirmation), e.context.ConfirmedTranscriptHash)
 	step.initSecret.erase()
 	step.commitSecret.erase()
 	step.psk.erase()
@@ -284,7 +284,7 @@ func (g *Group) child(step *transition, e *started) *Group {
 	next := &Group{
 		suite: g.suite, config: g.config, limits: g.limits, self: g.self, tree: step.tree, keys: step.keys, reInit: step.reInit,
 		context: e.context, contextBytes: e.contextBytes, tag: e.tag,
-		interim: g.suite.interimHash(e.context.ConfirmedTranscriptHash, e.tag), secrets: e.secrets,
+		secrets: e.secrets,
 	}
 	next.plant(e.roots)
 	return next
@@ -297,7 +297,7 @@ func (g *Group) finish(step *transition, content *authenticatedContent) (*Group,
 	e.member.erase()
 	if !tagsEqual(e.tag, content.confirmationTag) {
 		step.erase()
-		e.secrets.erase()
+		e.secrets.eraseAll()
 		e.roots.erase()
 		return nil, ErrConfirmation
 	}

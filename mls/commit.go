@@ -48,7 +48,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 	if err := g.checkSigner(signer); err != nil {
 		return nil, err
 	}
-	if g.secrets.initSecret == nil || g.keys == nil {
+	if g.secrets.get(epochInit) == nil || g.keys == nil {
 		return nil, ErrErased
 	}
 	list, encoded, err := g.commitList(cfg)
@@ -73,7 +73,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 			step.erase()
 		}
 	}()
-	step.sender, step.initSecret = g.self, bytes.Clone(g.secrets.initSecret)
+	step.sender, step.initSecret = g.self, bytes.Clone(g.secrets.get(epochInit))
 	step.commitSecret = make(secret, g.suite.nh)
 	infoSigner := signer
 	var path *pathResult
@@ -100,7 +100,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 		e.joiner.erase()
 		e.member.erase()
 		if err != nil {
-			e.secrets.erase()
+			e.secrets.eraseAll()
 			e.roots.erase()
 		}
 	}()

@@ -172,14 +172,14 @@ func (j *joiner) lookupPSKs() ([]secret, error) {
 	case !bytes.Equal(id.GroupID, old.context.GroupID) || id.Epoch != old.context.Epoch:
 		return nil, fmt.Errorf("%w: it continues another group or epoch %d", ErrInvalidContinuation, id.Epoch)
 	}
-	if old.secrets.resumption == nil {
+	if old.secrets.get(epochResumption) == nil {
 		return nil, ErrErased
 	}
 	known := maps.Clone(j.cfg.PSKs)
 	if known == nil {
 		known = map[string][]byte{}
 	}
-	known[id.Key()] = old.secrets.resumption
+	known[id.Key()] = old.secrets.get(epochResumption)
 	return lookupPSKs(j.secrets.psks, known)
 }
 

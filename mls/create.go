@@ -58,8 +58,7 @@ func Create(signer crypto.Signer, cfg GroupConfig) (*Group, error) {
 	var roots treeRoots
 	g.secrets, roots = s.deriveEpoch(randomBytes(s.nh))
 	g.plant(roots)
-	g.tag = s.confirmationTag(g.secrets.confirmation, nil)
-	g.interim = s.interimHash(nil, g.tag)
+	g.tag = s.confirmationTag(g.secrets.get(epochConfirmation), nil)
 	return g, nil
 }
 

@@ -9,13 +9,13 @@ import (
 // (MLS-Exporter, RFC 9420, Section 8.5). length is at most 255*Nh. The caller
 // owns the result.
 func (g *Group) Export(label string, context []byte, length int) ([]byte, error) {
-	if g.secrets.exporter == nil {
+	if g.secrets.get(epochExporter) == nil {
 		return nil, ErrErased
 	}
 	if length < 0 || length > 255*g.suite.nh {
 		return nil, fmt.Errorf("%w: export of %d bytes", ErrInvalidConfig, length)
 	}
-	return g.suite.export(g.secrets.exporter, label, context, length), nil
+	return g.suite.export(g.secrets.get(epochExporter), label, context, length), nil
 }
 
 // ExportComponent returns the secret of a component in this epoch, Nh bytes
@@ -33,18 +33,18 @@ func (g *Group) ExportComponent(id ComponentID) ([]byte, error) {
 // EpochAuthenticator returns the epoch authenticator (Section 8.7), Nh bytes
 // that members can compare out of band. The caller owns the result.
 func (g *Group) EpochAuthenticator() ([]byte, error) {
-	if g.secrets.authenticator == nil {
+	if g.secrets.get(epochAuthenticator) == nil {
 		return nil, ErrErased
 	}
-	return bytes.Clone(g.secrets.authenticator), nil
+	return bytes.Clone(g.secrets.get(epochAuthenticator)), nil
 }
 
 // ResumptionPSK returns the id, without a nonce, and the value of this epoch's
 // resumption PSK (Section 8.6).
 func (g *Group) ResumptionPSK(usage ResumptionUsage) (PSKID, []byte, error) {
-	if g.secrets.resumption == nil {
+	if g.secrets.get(epochResumption) == nil {
 		return PSKID{}, nil, ErrErased
 	}
 	id := PSKID{Type: PSKResumption, Usage: usage, GroupID: g.ID(), Epoch: g.context.Epoch}
-	return id, bytes.Clone(g.secrets.resumption), nil
+	return id, bytes.Clone(g.secrets.get(epochResumption)), nil
 }

@@ -19,7 +19,6 @@ type Group struct {
 	limits       Limits
 	context      GroupContext
 	contextBytes []byte
-	interim      []byte // interim transcript hash
 	tag          []byte // confirmation tag
 	self         LeafIndex
 	tree         *ratchetTree
@@ -146,26 +145,19 @@ const (
 // Erase overwrites what the given uses need. Operations that need it then
 // return [ErrErased]. Children of this group are not affected.
 func (g *Group) Erase(u Use) {
-	erase := func(secrets ...*secret) {
-		for _, s := range secrets {
-			s.erase()
-			*s = nil
-		}
-	}
-	e := g.secrets
 	if u&UseAdvance != 0 {
-		erase(&e.initSecret, &e.membership, &e.external, &e.confirmation)
+		g.secrets.erase(epochInit, epochSenderData)
 		if g.keys != nil {
 			g.keys.erase()
 			g.keys = nil
 		}
 	}
 	if u&UseMessages != 0 {
-		erase(&e.senderData)
+		g.secrets.erase(epochSenderData, epochExporter)
 		g.messages.erase()
 	}
 	if u&UseExports != 0 {
-		erase(&e.exporter, &e.authenticator, &e.resumption)
+		g.secrets.erase(epochExporter, epochSecretCount)
 		g.components.erase()
 	}
 }

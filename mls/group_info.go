@@ -92,10 +92,10 @@ func (g *Group) Info(signer crypto.Signer, cfg InfoConfig) (*GroupInfo, error) {
 func (g *Group) info(signer crypto.Signer, cfg InfoConfig) ([]byte, error) {
 	extensions := append(Extensions(nil), cfg.Extensions...)
 	if cfg.ExternalPub {
-		if g.secrets.external == nil {
+		if g.secrets.get(epochExternal) == nil {
 			return nil, ErrErased
 		}
-		_, pub, err := g.suite.deriveKeyPair(g.secrets.external)
+		_, pub, err := g.suite.deriveKeyPair(g.secrets.get(epochExternal))
 		if err != nil {
 			return nil, err
 		}

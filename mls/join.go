@@ -271,13 +271,12 @@ func (j *joiner) group() (*Group, error) {
 	g.contextBytes = g.context.encode()
 	var roots treeRoots
 	g.secrets, roots = j.s.deriveEpoch(j.s.epochSecret(j.member, g.contextBytes))
-	if !tagsEqual(j.s.confirmationTag(g.secrets.confirmation, g.context.ConfirmedTranscriptHash), g.tag) {
+	if !tagsEqual(j.s.confirmationTag(g.secrets.get(epochConfirmation), g.context.ConfirmedTranscriptHash), g.tag) {
 		keys.erase()
-		g.secrets.erase()
+		g.secrets.eraseAll()
 		roots.erase()
 		return nil, ErrConfirmation
 	}
-	g.interim = j.s.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
 	g.plant(roots)
 	return g, nil
 }

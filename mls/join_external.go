@@ -117,7 +117,6 @@ func openInfo(info *GroupInfo, cfg ExternalConfig) (*Group, []byte, error) {
 	g := &Group{suite: s, config: cfg.Config, limits: cfg.Limits.withDefaults(), tree: j.tree, context: *info.Context.clone(),
 		tag: bytes.Clone(info.ConfirmationTag), secrets: &epochSecrets{}}
 	g.contextBytes = g.context.encode()
-	g.interim = s.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
 	return g, wire.NewReader(data).Opaque(), nil
 }
 

@@ -3,23 +3,50 @@ package mls
 import "fmt"
 
 // epochSecrets are the secrets of one epoch that are not consumed by use
-// (RFC 9420, Section 8). An erased one is nil.
+// (RFC 9420, Section 8), in one string of bytes, since every state that is held
+// has them.
 type epochSecrets struct {
 	redactedValue
-	initSecret    secret // with what follows: what UseAdvance erases
-	membership    secret
-	external      secret
-	confirmation  secret
-	senderData    secret // UseMessages
-	exporter      secret // with what follows: UseExports
-	authenticator secret
-	resumption    secret
+	all  secret // epochSecretCount secrets of the same length
+	held uint8  // those that are not erased, as bits
 }
 
-// all lists the secrets in the order in which they are saved.
-func (e *epochSecrets) all() [8]*secret {
-	return [8]*secret{&e.initSecret, &e.membership, &e.external, &e.confirmation, &e.senderData, &e.exporter,
-		&e.authenticator, &e.resumption}
+// The places of the secrets, which is the order in which they are saved.
+const (
+	epochInit = iota // with what follows: what UseAdvance erases
+	epochMembership
+	epochExternal
+	epochConfirmation
+	epochSenderData // UseMessages
+	epochExporter   // with what follows: UseExports
+	epochAuthenticator
+	epochResumption
+	epochSecretCount
+)
+
+// newEpochSecrets returns secrets of nh bytes each, none of which is held.
+func newEpochSecrets(nh int) *epochSecrets {
+	return &epochSecrets{all: make(secret, epochSecretCount*nh)}
+}
+
+// at returns the room for a secret.
+func (e *epochSecrets) at(i int) secret {
+	n := len(e.all) / epochSecretCount
+	return e.all[i*n : (i+1)*n : (i+1)*n]
+}
+
+// get returns a secret, nil if it is erased.
+func (e *epochSecrets) get(i int) secret {
+	if e.held>>i&1 == 0 {
+		return nil
+	}
+	return e.at(i)
+}
+
+// set copies a secret to its place.
+func (e *epochSecrets) set(i int, s []byte) {
+	copy(e.at(i), s)
+	e.held |= 1 << i
 }
 
 // treeRoots are the secrets of an epoch that only start a tree.
@@ -29,13 +56,18 @@ type treeRoots struct {
 	components secret // of the exporter tree
 }
 
-// erase overwrites all secrets of an epoch that did not come about.
-func (e *epochSecrets) erase() {
-	for _, s := range e.all() {
-		s.erase()
-		*s = nil
+// erase overwrites the secrets from one place up to another.
+func (e *epochSecrets) erase(from, to int) {
+	for i := from; i < to; i++ {
+		if e.held>>i&1 != 0 {
+			e.at(i).erase()
+			e.held &^= 1 << i
+		}
 	}
 }
+
+// eraseAll overwrites the secrets of an epoch that did not come about.
+func (e *epochSecrets) eraseAll() { e.erase(0, epochSecretCount) }
 
 func (r treeRoots) erase() {
 	r.encryption.erase()
@@ -59,18 +91,17 @@ func (s *cipherSuite) epochSecret(member secret, context []byte) secret {
 	return s.expandWithLabel(member, "epoch", context, s.nh)
 }
 
-// epochLabels are the labels of the secrets in the order of all.
-var epochLabels = []string{"init", "membership", "external", "confirm", "sender data", "exporter", "authentication", "resumption"}
+// epochLabels are the labels of the secrets in their order.
+var epochLabels = [epochSecretCount]string{"init", "membership", "external", "confirm", "sender data", "exporter", "authentication", "resumption"}
 
 // deriveEpoch derives everything of an epoch and erases epochSecret. What
 // stays for the whole epoch is one object; each root goes when it is used.
 func (s *cipherSuite) deriveEpoch(epochSecret secret) (*epochSecrets, treeRoots) {
 	defer epochSecret.erase()
-	e := &epochSecrets{}
-	block := make(secret, len(epochLabels)*s.nh)
-	for i, dst := range e.all() {
-		*dst = block[i*s.nh : (i+1)*s.nh : (i+1)*s.nh]
-		s.expandInto(*dst, epochSecret, epochLabels[i], nil)
+	e := newEpochSecrets(s.nh)
+	for i, label := range epochLabels {
+		s.expandInto(e.at(i), epochSecret, label, nil)
+		e.held |= 1 << i
 	}
 	return e, treeRoots{
 		encryption: s.deriveSecret(epochSecret, "encryption"),

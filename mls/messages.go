@@ -60,10 +60,10 @@ func (g *Group) frame(c *authenticatedContent, private bool) ([]byte, error) {
 		sealed, err := g.seal(c)
 		return sealed.Message, err
 	}
-	if g.secrets.membership == nil {
+	if g.secrets.get(epochMembership) == nil {
 		return nil, ErrErased
 	}
-	tag := c.membershipTag(g.suite, g.secrets.membership, g.contextBytes)
+	tag := c.membershipTag(g.suite, g.secrets.get(epochMembership), g.contextBytes)
 	return wire.AppendOpaque(c.raw[:len(c.raw):len(c.raw)], tag), nil
 }
 
@@ -163,7 +163,7 @@ func (c *authenticatedContent) fits() error {
 
 // seal encrypts c with the next key of this member, which is then gone.
 func (g *Group) seal(c *authenticatedContent) (Sealed, error) {
-	if g.secrets.senderData == nil {
+	if g.secrets.get(epochSenderData) == nil {
 		return Sealed{}, ErrErased
 	}
 	own, step, err := g.messages.sender(g.suite, g.self)
@@ -178,7 +178,7 @@ func (g *Group) seal(c *authenticatedContent) (Sealed, error) {
 		return Sealed{}, err
 	}
 	defer clear(key.key[:])
-	b, err := g.suite.sealContent(key, generation, g.secrets.senderData, c)
+	b, err := g.suite.sealContent(key, generation, g.secrets.get(epochSenderData), c)
 	if err != nil {
 		g.messages.discard(own, step)
 		return Sealed{}, err
@@ -235,11 +235,11 @@ func (g *Group) open(p *privateMessage) (opened, error) {
 	if err := g.context.checkAAD(p.aad); err != nil {
 		return opened{}, err
 	}
-	if g.secrets.senderData == nil {
+	if g.secrets.get(epochSenderData) == nil {
 		return opened{}, ErrErased
 	}
 	work := &opening{}
-	sender, err := g.suite.openSenderData(work, g.secrets.senderData, p)
+	sender, err := g.suite.openSenderData(work, g.secrets.get(epochSenderData), p)
 	if err != nil {
 		return opened{}, err
 	}

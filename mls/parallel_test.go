@@ -33,7 +33,7 @@ func TestParallel(t *testing.T) {
 func TestParallelRefuses(t *testing.T) {
 	c := newCrowd(t, 40).fill(t)
 	g := c.member(1)
-	before := g.secrets.initSecret
+	before := g.secrets.get(epochInit)
 	message := c.commit(t, 0).Message
 	v := must(g.Verify(must(DecodeMessage(message))(t)))(t).(*VerifiedCommit)
 	v.content.confirmationTag[0] ^= 1

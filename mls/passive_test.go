@@ -155,7 +155,7 @@ func TestVectorsWelcome(t *testing.T) {
 			t.Fatal("GroupInfo's signature refused")
 		}
 		e, _ := s.deriveEpoch(s.epochSecret(j.member, j.info.Context.append(nil)))
-		same(t, "confirmation tag", s.confirmationTag(e.confirmation, j.info.Context.ConfirmedTranscriptHash), j.info.ConfirmationTag)
+		same(t, "confirmation tag", s.confirmationTag(e.get(epochConfirmation), j.info.Context.ConfirmedTranscriptHash), j.info.ConfirmationTag)
 	})
 }
 
@@ -191,7 +191,9 @@ func TestVectorsMessageProtection(t *testing.T) {
 			g := &Group{suite: s, limits: Limits{}.withDefaults(), self: self, tree: tree,
 				context: GroupContext{Version: version10, Suite: s.id, GroupID: v.GroupID, Epoch: v.Epoch,
 					TreeHash: v.TreeHash, ConfirmedTranscriptHash: v.Confirmed},
-				secrets: &epochSecrets{senderData: secret(v.SenderData), membership: secret(v.Membership)}}
+				secrets: newEpochSecrets(s.nh)}
+			g.secrets.set(epochSenderData, v.SenderData)
+			g.secrets.set(epochMembership, v.Membership)
 			g.contextBytes = g.context.append(nil)
 			g.plant(treeRoots{encryption: secret(bytes.Clone(v.Encryption)), components: make(secret, s.nh)})
 			return g

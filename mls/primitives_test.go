@@ -121,23 +121,23 @@ func TestVectorsKeySchedule(t *testing.T) {
 			member := s.memberSecret(joiner, secret(e.PSKSecret))
 			same(t, "welcome", s.welcomeSecret(member), e.WelcomeSecret)
 			es, roots := s.deriveEpoch(s.epochSecret(member, context))
-			same(t, "init", es.initSecret, e.InitSecret)
-			same(t, "sender data", es.senderData, e.SenderDataSecret)
+			same(t, "init", es.get(epochInit), e.InitSecret)
+			same(t, "sender data", es.get(epochSenderData), e.SenderDataSecret)
 			same(t, "encryption", roots.encryption, e.EncryptionSecret)
-			same(t, "exporter", es.exporter, e.ExporterSecret)
-			same(t, "authenticator", es.authenticator, e.EpochAuthenticator)
-			same(t, "external", es.external, e.ExternalSecret)
-			same(t, "confirmation", es.confirmation, e.ConfirmationKey)
-			same(t, "membership", es.membership, e.MembershipKey)
-			same(t, "resumption", es.resumption, e.ResumptionPSK)
-			_, pub, err := s.deriveKeyPair(es.external)
+			same(t, "exporter", es.get(epochExporter), e.ExporterSecret)
+			same(t, "authenticator", es.get(epochAuthenticator), e.EpochAuthenticator)
+			same(t, "external", es.get(epochExternal), e.ExternalSecret)
+			same(t, "confirmation", es.get(epochConfirmation), e.ConfirmationKey)
+			same(t, "membership", es.get(epochMembership), e.MembershipKey)
+			same(t, "resumption", es.get(epochResumption), e.ResumptionPSK)
+			_, pub, err := s.deriveKeyPair(es.get(epochExternal))
 			if err != nil {
 				t.Fatal(err)
 			}
 			same(t, "external pub", pub, e.ExternalPub)
 			x := e.Exporter
-			same(t, "exported", s.export(es.exporter, x.Label, x.Context, x.Length), x.Secret)
-			init = es.initSecret
+			same(t, "exported", s.export(es.get(epochExporter), x.Label, x.Context, x.Length), x.Secret)
+			init = es.get(epochInit)
 			epochs++
 		}
 	})

@@ -115,7 +115,7 @@ func externalCommit(t *testing.T, g *Group, signer crypto.Signer, inits int, lis
 func externalCommitWith(t *testing.T, g *Group, signer crypto.Signer, inits int, list []ProposalFrom, sent ProposalSet, change func(l *LeafNode)) (message, tag []byte) {
 	t.Helper()
 	s := g.suite
-	_, pub, err := s.deriveKeyPair(g.secrets.external)
+	_, pub, err := s.deriveKeyPair(g.secrets.get(epochExternal))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -486,7 +486,7 @@ func TestBugExternalPubOfOldEpoch(t *testing.T) {
 	w, _ := decode(t, staged.Welcome).Welcome()
 	joined := must(Join(w, joiner.kp, joiner.keys, JoinConfig{}))(t)
 	data, _ := joined.Info.Extensions.Find(ExtExternalPub)
-	_, pub, err := staged.Next.suite.deriveKeyPair(staged.Next.secrets.external)
+	_, pub, err := staged.Next.suite.deriveKeyPair(staged.Next.secrets.get(epochExternal))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	front := frontier{width: 1, nodes: []frontierNode{node}}
 	leaves := leafRatchets{handshake: r, application: r}
 	tree := secretTree{frontier: &front, ratchets: map[LeafIndex]*leafRatchets{0: &leaves}}
-	epoch := epochSecrets{initSecret: key, exporter: key}
+	epoch := epochSecrets{all: bytes.Repeat(key, epochSecretCount), held: 255}
 	group := Group{suite: s, secrets: &epoch, messages: &tree, components: &front, keys: newPathKeys(key)}
 	values := []any{
 		key, &key, message, &message, r, &r, r.skipped, &r.skipped[0], node, &node, step, &step, front, &front,

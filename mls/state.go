@@ -91,8 +91,8 @@ func (g *Group) AppendDelta(b []byte, parent *Group) ([]byte, error) {
 // [Group.AppendRatchets].
 func (g *Group) AppendSecrets(b []byte) []byte {
 	b = appendRecord(b, recordSecrets, g.tag)
-	for _, s := range g.secrets.all() {
-		b = wire.AppendOpaque(b, *s)
+	for i := range epochSecretCount {
+		b = wire.AppendOpaque(b, g.secrets.get(i))
 	}
 	if g.keys == nil {
 		return append(b, 0)
@@ -172,7 +172,6 @@ func (g *Group) restore(secrets, ratchets []byte) error {
 		return fmt.Errorf("%w: own leaf or tag", ErrSavedState)
 	}
 	g.contextBytes = g.context.encode()
-	g.interim = g.suite.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
 	if err := g.restoreSecrets(secrets); err != nil {
 		return fmt.Errorf("secrets: %w", err)
 	}
@@ -183,7 +182,7 @@ func (g *Group) restore(secrets, ratchets []byte) error {
 }
 
 func (g *Group) restoreSecrets(record []byte) error {
-	g.secrets = &epochSecrets{}
+	g.secrets = newEpochSecrets(g.suite.nh)
 	if len(record) == 0 {
 		return nil
 	}
@@ -191,11 +190,13 @@ func (g *Group) restoreSecrets(record []byte) error {
 	if tag := readRecord(r, recordSecrets); r.Err() == nil && !bytes.Equal(tag, g.tag) {
 		return fmt.Errorf("%w: record of another epoch", ErrSavedState)
 	}
-	for _, s := range g.secrets.all() {
-		if *s = bytes.Clone(r.Opaque()); len(*s) == 0 {
-			*s = nil
-		} else if len(*s) != g.suite.nh {
-			r.Fail(fmt.Errorf("%w: secret of %d bytes", ErrMalformed, len(*s)))
+	for i := range epochSecretCount {
+		switch s := r.Opaque(); len(s) {
+		case 0:
+		case g.suite.nh:
+			g.secrets.set(i, s)
+		default:
+			r.Fail(fmt.Errorf("%w: secret of %d bytes", ErrMalformed, len(s)))
 		}
 	}
 	if r.Optional() {
@@ -207,7 +208,7 @@ func (g *Group) restoreSecrets(record []byte) error {
 	if err := r.Finish(); err != nil {
 		return err
 	}
-	if key := g.secrets.confirmation; key != nil &&
+	if key := g.secrets.get(epochConfirmation); key != nil &&
 		!tagsEqual(g.suite.confirmationTag(key, g.context.ConfirmedTranscriptHash), g.tag) {
 		return fmt.Errorf("%w: confirmation tag", ErrSavedState)
 	}

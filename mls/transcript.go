@@ -20,3 +20,8 @@ func (s *cipherSuite) confirmationTag(key, confirmed []byte) []byte { return s.m
 
 // tagsEqual compares MACs in constant time; tags of unequal length differ.
 func tagsEqual(a, b []byte) bool { return hmac.Equal(a, b) }
+
+// interimHash returns the interim transcript hash of the group's epoch.
+func (g *Group) interimHash() []byte {
+	return g.suite.interimHash(g.context.ConfirmedTranscriptHash, g.tag)
+}

@@ -145,6 +145,7 @@ func (t *ratchetTree) changed(changes []leafChange, path []*parentNode) *ratchet
 	for _, c := range changes {
 		old, ok := t.leaf(c.index)
 		if ok && c.leaf != nil && countAlike(old, c.leaf) {
+			c.leaf.Capabilities = old.Capabilities // equal; one copy is enough
 			continue
 		}
 		if ok {

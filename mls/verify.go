@@ -154,10 +154,10 @@ func (g *Group) verifyPublic(p *publicMessage) error {
 		return err
 	}
 	if c.sender.Type == SenderMember {
-		if g.secrets.membership == nil {
+		if g.secrets.get(epochMembership) == nil {
 			return ErrErased
 		}
-		if !tagsEqual(c.membershipTag(g.suite, g.secrets.membership, g.contextBytes), p.membershipTag) {
+		if !tagsEqual(c.membershipTag(g.suite, g.secrets.get(epochMembership), g.contextBytes), p.membershipTag) {
 			return ErrMembership
 		}
 	}
