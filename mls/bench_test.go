@@ -1,110 +1,12 @@
 package mls
 
 import (
-	"crypto"
 	"fmt"
-	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 )
-
-// crowd is a large group of which every member's state can be had. Members
-// share the secrets of an epoch and differ in their path keys only, so one
-// state and a table of the private keys of all nodes stand for all of them.
-type crowd struct {
-	group   *Group // of any member
-	signers []crypto.Signer
-	keys    map[[2]uint32]secret // by height and position
-	last    *tester              // a member who has just been added, its KeyPackage unused elsewhere
-	welcome []byte
-}
-
-func newCrowd(tb testing.TB, n int) *crowd {
-	c := &crowd{keys: map[[2]uint32]secret{}}
-	first := newTester(tb, testSuite, "member").create(testExtensions())
-	c.signers = append(c.signers, first.signer)
-	c.keys[[2]uint32{0, 0}] = first.group.keys.at(0)
-	var adds []Proposal
-	for i := 1; i < n; i++ {
-		m := newTester(tb, testSuite, "member")
-		c.signers = append(c.signers, m.signer)
-		c.keys[[2]uint32{0, uint32(i)}] = m.keys.leafKey
-		adds = append(adds, Add{KeyPackage: m.kp})
-		c.last = m
-	}
-	g := first.group
-	for len(adds) > 0 {
-		part := adds[:min(len(adds), maxProposals)]
-		adds = adds[len(part):]
-		staged := must(g.Commit(first.signer, CommitConfig{Proposals: part}))(tb)
-		g, c.welcome = staged.Next, staged.Welcome
-	}
-	c.group = g
-	return c
-}
-
-// fill lets every member commit once. The order halves the rest of the tree
-// again and again, so that few ciphertexts are needed.
-func (c *crowd) fill(tb testing.TB) *crowd {
-	width := c.group.tree.leafWidth()
-	for i := range width {
-		index := int(bits.Reverse32(i) >> (32 - bits.Len32(width-1)))
-		if index < len(c.signers) {
-			c.follow(LeafIndex(index), c.commit(tb, LeafIndex(index)))
-		}
-	}
-	return c
-}
-
-func (c *crowd) member(i LeafIndex) *Group {
-	g := *c.group
-	g.self = i
-	g.keys = &pathKeys{size: 32}
-	for h := range g.tree.root.height + 1 {
-		if key, ok := c.keys[[2]uint32{uint32(h), uint32(i) >> h}]; ok {
-			g.keys.keys, g.keys.known = append(g.keys.keys, key...), g.keys.known|1<<h
-		}
-	}
-	g.plant(treeRoots{encryption: make(secret, 32), components: make(secret, 32)})
-	return &g
-}
-
-func (c *crowd) commit(tb testing.TB, i LeafIndex) *Staged {
-	return must(c.member(i).Commit(c.signers[i], CommitConfig{Path: PathAlways}))(tb)
-}
-
-func (c *crowd) follow(i LeafIndex, staged *Staged) {
-	c.group = staged.Next
-	for h := range staged.Next.tree.root.height + 1 {
-		if k := staged.Next.keys.at(h); k != nil {
-			c.keys[[2]uint32{uint32(h), uint32(i) >> h}] = k
-		}
-	}
-}
-
-var crowds = struct {
-	sync.Mutex
-	fresh, full map[int]*crowd
-}{fresh: map[int]*crowd{}, full: map[int]*crowd{}}
-
-// crowdOf returns a crowd of n members, made once.
-func crowdOf(b *testing.B, full bool, n int) *crowd {
-	crowds.Lock()
-	defer crowds.Unlock()
-	kind := crowds.fresh
-	if full {
-		kind = crowds.full
-	}
-	if kind[n] == nil {
-		kind[n] = newCrowd(b, n)
-		if full {
-			kind[n].fill(b)
-		}
-	}
-	return kind[n]
-}
 
 // cores is a Parallel with one goroutine for each processor.
 func cores(n int, job func(i int)) {
@@ -120,26 +22,31 @@ func cores(n int, job func(i int)) {
 	wg.Wait()
 }
 
-// eachSize runs f for the two sizes of the targets, each on one core and on
-// all of them, and reports how many times the floor the operation takes. The
-// floor is what its primitives alone take, called one after the other in the
-// same run (see floor_test.go); with more cores than one x-floor may be below 1.
+// eachSize runs f for groups of two to ten thousand, each on one core and on
+// all of them, and reports the floor and how many times that the operation
+// takes. The floor is what its primitives alone take, called one after the
+// other in the same run (see floor_test.go); with more cores than one x-floor
+// may be below 1.
 func eachSize(b *testing.B, full bool, cost func(n int) primitives, f func(b *testing.B, c *crowd, n int, par Parallel)) {
-	for _, n := range []int{100, 1000} {
+	for _, n := range []int{2, 10, 100, 1000, 10_000} {
 		for _, way := range []struct {
 			name string
 			par  Parallel
 		}{{"serial", nil}, {"parallel", cores}} {
-			b.Run(fmt.Sprintf("n=%d/%s", n, way.name), func(b *testing.B) {
-				c := crowdOf(b, full, n)
-				b.ReportAllocs()
-				f(b, c, n, way.par)
-				b.StopTimer()
-				took := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-				b.ReportMetric(took/cost(n).nanoseconds(), "x-floor")
-			})
+			b.Run(fmt.Sprintf("n=%d/%s", n, way.name), func(b *testing.B) { beside(b, full, n, cost, way.par, f) })
 		}
 	}
+}
+
+// beside runs f and reports its floor beside it.
+func beside(b *testing.B, full bool, n int, cost func(n int) primitives, par Parallel, f func(b *testing.B, c *crowd, n int, par Parallel)) {
+	c, floor := crowdOf(b, full, n), cost(n).nanoseconds()
+	b.ReportAllocs()
+	f(b, c, n, par)
+	b.StopTimer()
+	took := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(floor, "floor-ns/op")
+	b.ReportMetric(took/floor, "x-floor")
 }
 
 func benchmarkSelfUpdate(b *testing.B, full bool, cost func(n int) primitives) {
@@ -169,7 +76,7 @@ func BenchmarkSelfUpdateFresh(b *testing.B) {
 // newcomer and signs the GroupInfo with the whole tree.
 func BenchmarkAddOneFull(b *testing.B) {
 	eachSize(b, true, func(n int) primitives {
-		return primitives{derive: levels(n), generate: 1, seal: levels(n) + 1, sign: 3, verify: 2, signed: 2 * 300 * n}
+		return primitives{derive: levels(n + 1), generate: 1, seal: levels(n) + 1, sign: 3, verify: 2, signed: 2 * 300 * n}
 	}, func(b *testing.B, c *crowd, n int, par Parallel) {
 		g, kp := c.member(0), newTester(b, testSuite, "new").kp
 		for b.Loop() {
@@ -179,24 +86,62 @@ func BenchmarkAddOneFull(b *testing.B) {
 }
 
 func benchmarkProcess(b *testing.B, receiver func(n int) LeafIndex, derive func(n int) int) {
-	cost := func(n int) primitives { return primitives{verify: 2, open: 1, derive: derive(n)} }
-	eachSize(b, true, cost, func(b *testing.B, c *crowd, n int, par Parallel) {
+	eachSize(b, true, processCost(derive), process(receiver))
+}
+
+func processCost(derive func(n int) int) func(n int) primitives {
+	return func(n int) primitives { return primitives{verify: 2, open: 1, derive: derive(n)} }
+}
+
+func process(receiver func(n int) LeafIndex) func(b *testing.B, c *crowd, n int, par Parallel) {
+	return func(b *testing.B, c *crowd, n int, par Parallel) {
 		message := c.commit(b, 0).Message
 		g := c.member(receiver(n))
 		for b.Loop() {
 			v := must(g.Verify(must(DecodeMessage(message))(b)))(b)
 			must(g.Apply(v.(*VerifiedCommit), ApplyInput{Parallel: par}))(b)
 		}
-	})
+	}
 }
 
 // The nearest neighbour derives a key pair for every node of the path; a
 // member across the root for one.
-func BenchmarkProcessNeighbour(b *testing.B) {
-	benchmarkProcess(b, func(int) LeafIndex { return 1 }, levels)
-}
+func neighbour(int) LeafIndex { return 1 }
+func across(n int) LeafIndex  { return LeafIndex(n - 1) }
+
+func BenchmarkProcessNeighbour(b *testing.B) { benchmarkProcess(b, neighbour, levels) }
 func BenchmarkProcessAcross(b *testing.B) {
-	benchmarkProcess(b, func(n int) LeafIndex { return LeafIndex(n - 1) }, func(int) int { return 1 })
+	benchmarkProcess(b, across, func(int) int { return 1 })
+}
+
+// BenchmarkProcess50000 is the largest group that we measure.
+func BenchmarkProcess50000(b *testing.B) {
+	b.Run("neighbour", func(b *testing.B) { beside(b, true, 50_000, processCost(levels), nil, process(neighbour)) })
+	b.Run("across", func(b *testing.B) {
+		beside(b, true, 50_000, processCost(func(int) int { return 1 }), nil, process(across))
+	})
+}
+
+// BenchmarkHoldTree reports what a full tree of 50,000 takes in memory when it
+// was loaded, by itself.
+func BenchmarkHoldTree(b *testing.B) {
+	state := crowdOf(b, true, 50_000).group.AppendState(nil)
+	before := heap()
+	g := must(DecodeState(state, nil, nil))(b)
+	held := heap() - before
+	for b.Loop() { // the figure is memory
+	}
+	b.ReportMetric(float64(held)/1e6, "held-MB")
+	b.ReportMetric(float64(len(state))/1e6, "saved-MB")
+	runtime.KeepAlive(g)
+}
+
+// heap returns the bytes in use after a collection.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // The newcomer at leaf n meets the committer at the root, or next to it.
@@ -246,28 +191,25 @@ func BenchmarkUnprotect(b *testing.B) {
 // BenchmarkHold reports what one more epoch costs in memory and, as a delta
 // with its secrets, on disk; its time is that of saving.
 func BenchmarkHold(b *testing.B) {
-	for _, n := range []int{100, 1000} {
+	for _, n := range []int{2, 10, 100, 1000, 10_000, 50_000} {
 		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
 			c := crowdOf(b, true, n)
 			message := c.commit(b, 0).Message
 			g := c.member(LeafIndex(n - 1))
 			var held []*Group
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
+			before := heap()
 			for range 100 {
 				v := must(g.Verify(must(DecodeMessage(message))(b)))(b)
 				held = append(held, must(g.Apply(v.(*VerifiedCommit), ApplyInput{}))(b))
 			}
-			runtime.GC()
-			runtime.ReadMemStats(&after)
+			after := heap()
 			next := held[0]
 			saved := len(next.AppendSecrets(must(next.AppendDelta(nil, g))(b)))
 			b.ReportAllocs()
 			for b.Loop() {
 				next.AppendSecrets(must(next.AppendDelta(nil, g))(b))
 			}
-			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/100, "held-B")
+			b.ReportMetric(float64(after-before)/100, "held-B")
 			b.ReportMetric(float64(saved), "saved-B")
 			runtime.KeepAlive(held)
 		})

@@ -106,7 +106,7 @@ func BenchmarkFloor(b *testing.B) {
 // Ceilings with room for other versions of Go. What they guard against is a
 // walk or an encoding that allocates for each member.
 func TestAllocations(t *testing.T) {
-	for _, tt := range []struct{ n, process, decrypt int }{{16, 420, 16}, {300, 720, 16}} {
+	for _, tt := range []struct{ n, process, decrypt int }{{16, 300, 14}, {300, 380, 14}} {
 		c := newCrowd(t, tt.n).fill(t)
 		message, g := c.commit(t, 0).Message, c.member(1)
 		process := testing.AllocsPerRun(5, func() {

@@ -1,6 +1,7 @@
 package mls
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
@@ -21,18 +22,20 @@ func (h *treeHasher) sum() []byte {
 	return out
 }
 
-// sumInto hashes the input without allocating; all suites use SHA-2.
+// sumInto hashes the input, without allocating for the hashes of our suites.
 func (h *treeHasher) sumInto(out []byte) {
-	switch h.suite.nh {
-	case sha256.Size:
+	switch h.suite.hashID {
+	case crypto.SHA256:
 		digest := sha256.Sum256(h.input)
 		copy(out, digest[:])
-	case sha512.Size384:
+	case crypto.SHA384:
 		digest := sha512.Sum384(h.input)
 		copy(out, digest[:])
-	default:
+	case crypto.SHA512:
 		digest := sha512.Sum512(h.input)
 		copy(out, digest[:])
+	default:
+		copy(out, h.suite.hash(h.input))
 	}
 }
 
