@@ -44,7 +44,7 @@ var commitRows = []requirement{
 		}},
 	{section: "12.4.2", rule: "no key of the path is in the tree", broken: "a node of the path has its old key", want: ErrInvalidPath,
 		violate: func(w *world) error {
-			return w.pathed(pathHooks{keys: func(keys [][]byte) { keys[len(keys)-1] = w.a.group.tree.root.parent.encryptionKey }})
+			return w.pathed(pathHooks{keys: func(keys [][]byte) { keys[len(keys)-1] = w.a.group.tree.root.encryptionKey() }})
 		}},
 	{section: "12.4.2", rule: "no key of the path is in the tree", broken: "two nodes of the path have one key", want: ErrInvalidPath,
 		violate: func(w *world) error { return w.pathed(pathHooks{keys: func(keys [][]byte) { keys[1] = keys[0] }}) }},
@@ -162,7 +162,7 @@ var joinRows = []requirement{
 	{section: "12.4.3.1", rule: "a parent node's key occurs once", tests: "TestKeysUnique"},
 	{section: "12.4.3.1", rule: "the own leaf is in the tree", broken: "tree without the joiner", want: ErrInvalidTree,
 		violate: func(w *world) error {
-			return w.welcomed(welcomeHooks{tree: func(m *treeModel) { m.nodes[2*w.honest.Next.tree.root.lastUsed].leaf = w.outsider.kp.Leaf }})
+			return w.welcomed(welcomeHooks{tree: func(m *treeModel) { m.nodes[2*w.honest.Next.tree.root.lastUsed(0)].leaf = w.outsider.kp.Leaf }})
 		}},
 	{section: "12.4.3.1", rule: "the path secret gives the keys that the tree shows", broken: "another path secret", want: ErrInvalidPath,
 		violate: func(w *world) error {

@@ -187,7 +187,7 @@ var leafRows = []requirement{
 		}},
 	{section: "7.3", rule: "encryption keys are unique", broken: "Add with the key of a parent node", want: ErrInvalidProposals,
 		violate: func(w *world) error {
-			return w.added(ofLeaf(func(l *LeafNode) { l.EncryptionKey = w.a.group.tree.root.parent.encryptionKey }))
+			return w.added(ofLeaf(func(l *LeafNode) { l.EncryptionKey = w.a.group.tree.root.encryptionKey() }))
 		}},
 	{section: "7.3", rule: "encryption keys are unique", broken: "Update to another member's encryption key", want: ErrInvalidProposals,
 		violate: func(w *world) error {

@@ -172,7 +172,7 @@ func (w *world) private(signer crypto.Signer, leaf LeafIndex, t ContentType, bod
 	}
 	key := must(own.of(t).key(g.suite, own.of(t).next, g.limits))(w.t)
 	content.sender.Leaf = leaf
-	return must(g.suite.sealContent(key, own.of(t).next, g.secrets.senderData, content))(w.t)
+	return must(g.suite.sealContent(key, own.of(t).next, g.secrets.get(epochSenderData), content))(w.t)
 }
 
 // commit is one of a with any list and path. What gets through all checks of
@@ -353,7 +353,7 @@ func (w *world) welcomed(h welcomeHooks) error {
 	member := w.s.memberSecret(secrets.joiner, w.s.pskSecret(secrets.psks, psks))
 	if !h.keepTag {
 		e, _ := w.s.deriveEpoch(w.s.epochSecret(member, info.Context.encode()))
-		info.ConfirmationTag = w.s.confirmationTag(e.confirmation, info.Context.ConfirmedTranscriptHash)
+		info.ConfirmationTag = w.s.confirmationTag(e.get(epochConfirmation), info.Context.ConfirmedTranscriptHash)
 	}
 	signer := w.a.signer
 	if h.signer != nil {

@@ -179,14 +179,14 @@ func TestErasedGroupHoldsNoSecret(t *testing.T) {
 	members := newTesters(t, testSuite, 4)
 	advance(t, members, 2, CommitConfig{Path: PathAlways})
 	g := members[1].group
-	secrets := map[string][]byte{"leaf key": bytes.Clone(g.keys.leaf), "root of messages": bytes.Clone(g.messages.frontier.nodes[0].value),
+	secrets := map[string][]byte{"root of messages": bytes.Clone(g.messages.frontier.nodes[0].value),
 		"root of components": bytes.Clone(g.components.nodes[0].value)}
-	for i, s := range g.secrets.all() {
-		secrets[epochLabels[i]] = bytes.Clone(*s)
+	for i, label := range epochLabels {
+		secrets[label] = bytes.Clone(g.secrets.get(i))
 	}
-	for i, k := range g.keys.path {
-		if k != nil {
-			secrets[fmt.Sprintf("path key %d", i)] = bytes.Clone(k)
+	for height := range g.tree.root.height + 1 {
+		if k := g.keys.at(height); k != nil {
+			secrets[fmt.Sprintf("key at height %d", height)] = bytes.Clone(k)
 		}
 	}
 	// The memory itself is looked at, since erasing also drops the pointers.
@@ -221,7 +221,7 @@ func TestReuseGuard(t *testing.T) {
 	for range 16 {
 		sender, reader := stored.load(t), save(members[1].group).load(t)
 		m := decode(t, must(sender.Protect(members[0].signer, []byte("x"), nil))(t).Message)
-		d := must(reader.suite.openSenderData(&opening{}, reader.secrets.senderData, m.private))(t)
+		d := must(reader.suite.openSenderData(&opening{}, reader.secrets.get(epochSenderData), m.private))(t)
 		if d.generation != 0 || guards[d.guard] {
 			t.Fatalf("generation %d with the guard %x twice", d.generation, d.guard)
 		}
