@@ -403,12 +403,11 @@ func (w *world) tellsNothing(err error) {
 	}
 	secrets := [][]byte{w.joiner.keys.initKey, w.joiner.keys.leafKey}
 	for _, c := range w.members {
-		for _, s := range c.group.secrets.all() {
-			secrets = append(secrets, *s)
+		for i := range epochSecretCount {
+			secrets = append(secrets, c.group.secrets.get(i))
 		}
-		secrets = append(secrets, c.group.keys.leaf)
-		for _, k := range c.group.keys.path {
-			secrets = append(secrets, k)
+		for height := range c.group.tree.root.height + 1 {
+			secrets = append(secrets, c.group.keys.at(height))
 		}
 		for _, n := range c.group.messages.frontier.nodes {
 			secrets = append(secrets, n.value)

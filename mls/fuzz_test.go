@@ -480,7 +480,7 @@ func FuzzJoin(f *testing.F) {
 			info.Context.TreeHash = decoded.treeHash()
 		}
 		e, _ := s.deriveEpoch(s.epochSecret(j.member, info.Context.encode()))
-		info.ConfirmationTag = s.confirmationTag(e.confirmation, info.Context.ConfirmedTranscriptHash)
+		info.ConfirmationTag = s.confirmationTag(e.get(epochConfirmation), info.Context.ConfirmedTranscriptHash)
 		info.Signature = nil
 		b := reencodeGroupInfo(&info)
 		b = b[:len(b)-1]

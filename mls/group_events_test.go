@@ -139,7 +139,7 @@ func (w *groupWorld) staysOut(c *tester, r *round, message []byte) {
 		}
 	}
 	// Without the path's secret there is the old one, and zero.
-	step.initSecret, step.commitSecret, step.psk = bytes.Clone(g.secrets.initSecret), make(secret, g.suite.nh), make(secret, g.suite.nh)
+	step.initSecret, step.commitSecret, step.psk = bytes.Clone(g.secrets.get(epochInit)), make(secret, g.suite.nh), make(secret, g.suite.nh)
 	if bytes.Equal(g.start(step, v.content).tag, v.content.confirmationTag) {
 		w.t.Fatal("a removed member computed the next epoch")
 	}
