@@ -54,6 +54,18 @@ func (c *Coverage) step(before, after look, in group.Input, out *group.Output) {
 	}
 }
 
+// crash counts the boundaries of durability.md at which a client stopped.
+func (c *Coverage) crash(when string, outs []group.Output) {
+	for _, out := range outs {
+		for _, b := range out.Crossed {
+			c.hit("boundary", string(b))
+			if when != "" {
+				c.hit("crash", when+" "+string(b))
+			}
+		}
+	}
+}
+
 func moved(before, after look) string {
 	switch {
 	case before.tip == after.tip:
@@ -105,6 +117,15 @@ func (c *Coverage) record(m *member, r group.Record) {
 			m.kinds[id] = is
 		}
 	}
+}
+
+// Summary says in one line how many different things happened, by table.
+func (c *Coverage) Summary() string {
+	out := "coverage:"
+	for _, table := range slices.Sorted(maps.Keys(c.counts)) {
+		out += fmt.Sprintf(" %s %d", table, len(c.counts[table]))
+	}
+	return out
 }
 
 // String lists everything, table by table.

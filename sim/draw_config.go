@@ -47,7 +47,8 @@ func Draw(seed uint64) Config {
 	cfg.SQLite = cfg.Clients < 9 && rng.IntN(40) == 0
 	cfg.Busy = rng.IntN(4) == 0
 	if cfg.Relays > 1 && !cfg.Liars && rng.IntN(4) == 0 {
-		cfg.Split, cfg.Cut, cfg.Unreachable, cfg.Actions = true, 0, 0, cfg.Actions+rng.IntN(12)
+		cfg.Split, cfg.Cut, cfg.Unreachable, cfg.Actions = true, 0, 0, 8+rng.IntN(18)
+		cfg.Busy = cfg.Busy || rng.IntN(2) == 0
 	}
 	if rng.IntN(4) == 0 {
 		cfg.Skew, cfg.Jump = []time.Duration{2 * time.Second, time.Hour, 72 * time.Hour}[rng.IntN(3)], some(0.5, 0.1)

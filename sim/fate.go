@@ -57,7 +57,7 @@ func (w *World) pushTimes(p *packet, r *relay, c *Client) []time.Duration {
 	cfg := &w.cfg
 	v := w.fate.decide(fmt.Sprintf("push %s %s %s", p.label, r.name, c.name), normalDelay, func(rng *rand.Rand) string {
 		switch {
-		case chance(rng, cfg.Loss), cfg.Liars && r.lies && chance(rng, 0.3):
+		case chance(rng, cfg.Loss), r.lies && chance(rng, 0.2):
 			return never
 		case chance(rng, cfg.Repeat):
 			return drawDelay(rng, cfg.Delay) + " " + drawDelay(rng, 2*cfg.Delay)
@@ -71,6 +71,17 @@ func (w *World) pushTimes(p *packet, r *relay, c *Client) []time.Duration {
 		}
 	}
 	return out
+}
+
+// withheld reports whether a relay keeps an event to itself, as long as there
+// is trouble.
+func (w *World) withheld(p *packet, r *relay) bool {
+	return r.lies && w.fate.decide(fmt.Sprintf("withhold %s %s", p.label, r.name), "no", func(rng *rand.Rand) string {
+		if chance(rng, 0.2) {
+			return "yes"
+		}
+		return "no"
+	}) == "yes"
 }
 
 // reception is how a relay takes a publication.

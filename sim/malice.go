@@ -28,7 +28,10 @@ func (w *World) drawMalice() (Step, bool) {
 	case d < 2:
 		return with("snapshot")
 	case d < 4:
-		n := []int{3, 5, 10, 30, 30, 30, 30, 300}[w.rng.IntN(8)]
+		n := 3 + w.rng.IntN(30)
+		if w.rng.IntN(30) == 0 {
+			n = 300 // more than a group holds
+		}
 		return Step{Verb: "junk", Args: []string{fmt.Sprintf("g%d", g), strconv.Itoa(n)}}, true
 	case d < 6:
 		return Step{Verb: "rewrap", Args: []string{fmt.Sprintf("g%d", g), strconv.Itoa(1 + w.rng.IntN(3))}}, true

@@ -114,6 +114,7 @@ func (m *member) commit(outs []group.Output, packets []*packet, mayCrash bool) e
 	if mayCrash {
 		when, down = c.w.crashAt(c)
 	}
+	c.w.cover.crash(when, outs)
 	switch when {
 	case "before":
 		return c.crash(nil, down)

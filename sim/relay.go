@@ -70,7 +70,7 @@ func (r *relay) take(w *World, p *packet) error {
 	r.has[p.event.ID] = true
 	r.stored = append(r.stored, p)
 	for _, c := range w.clients {
-		if !w.hold && c.wants(p.event) {
+		if !w.hold && c.wants(p.event) && !w.withheld(p, r) {
 			r.push(w, p, c)
 		}
 	}
@@ -106,7 +106,7 @@ func (w *World) fetch(c *Client, r *relay) error {
 	}
 	var batch []*packet
 	for _, p := range r.stored {
-		if c.wants(p.event) && !c.seen[p.event.ID] {
+		if c.wants(p.event) && !c.seen[p.event.ID] && !w.withheld(p, r) {
 			batch = append(batch, p)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 var (
 	seeds = flag.Int("seeds", 60, "how many histories to play")
+	long  = flag.Duration("for", 0, "play for so long, and not -seeds histories")
 	first = flag.Uint64("first", 1, "the first seed")
 	crowd = flag.Int("crowd", 16, "how many clients the crowd has")
 	dir   = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
@@ -58,8 +59,9 @@ func TestHistories(t *testing.T) {
 	var sum Stats
 	cover := NewCoverage()
 	started := time.Now()
-	for i := range *seeds {
-		seed := *first + uint64(i)
+	played := 0
+	for ; *long > 0 && time.Since(started) < *long || *long == 0 && played < *seeds; played++ {
+		seed := *first + uint64(played)
 		w, err := play(t, Draw(seed), nil, cover)
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
@@ -76,7 +78,7 @@ func TestHistories(t *testing.T) {
 		sum.Add(w.Stats)
 	}
 	took := time.Since(started).Seconds()
-	fmt.Printf("%d histories, %.1f a second: %+v\n", *seeds, float64(*seeds)/took, sum)
+	fmt.Printf("%d histories from seed %d, %.1f a second: %+v\n%s\n", played, *first, float64(played)/took, sum, cover.Summary())
 	if testing.Verbose() {
 		fmt.Print(cover)
 	}
