@@ -17,7 +17,7 @@ func Draw(seed uint64) Config {
 		return 0
 	}
 	cfg := Config{
-		Seed: seed, Clients: 3 + rng.IntN(2), Groups: 1, Relays: 1 + rng.IntN(2), Actions: 4 + rng.IntN(8),
+		Seed: seed, Clients: []int{2, 3, 3, 3, 3, 3, 4, 4}[rng.IntN(8)], Groups: 1, Relays: 1 + rng.IntN(2), Actions: 3 + rng.IntN(6),
 		Pace:  []time.Duration{150, 500, 900, 2500}[rng.IntN(4)] * time.Millisecond,
 		Delay: []time.Duration{40, 300, 900, 1600, 4000}[rng.IntN(5)] * time.Millisecond,
 		Loss:  some(0.5, 0.2), Repeat: some(0.4, 0.15), Silent: some(0.4, 0.15), Unreachable: some(0.3, 0.1),
@@ -31,13 +31,13 @@ func Draw(seed uint64) Config {
 		cfg.Groups, cfg.Actions = 2, 16
 	case 2:
 		cfg.JoinUpdate = 0
-	case 3:
-		cfg.Clients = 2
+	case 3, 4, 5, 6, 7, 8:
+		cfg.Actions += 2 + rng.IntN(8)
 	}
 	if rng.IntN(5) == 0 {
 		cfg.Liars, cfg.Relays = true, 2+rng.IntN(2)
 	}
-	if cfg.Groups == 1 && cfg.Clients < 5 && cfg.JoinUpdate > 0 && rng.IntN(20) > 0 {
+	if cfg.Groups == 1 && cfg.Clients < 5 && cfg.JoinUpdate > 0 && rng.IntN(30) > 0 {
 		cfg.Beginning = Beginning{Clients: cfg.Clients, Relays: cfg.Relays, Members: cfg.Clients - cfg.Clients/4}
 		cfg.Beginning.Admins = 1 + rng.IntN(cfg.Beginning.Members)
 	}

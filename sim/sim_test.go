@@ -63,7 +63,11 @@ func TestHistories(t *testing.T) {
 	for ; *long > 0 && time.Since(started) < *long || *long == 0 && played < *seeds; played++ {
 		seed := *first + uint64(played)
 		w, err := play(t, Draw(seed), nil, cover)
+		if played%1000 == 999 && *seeds > 1000 {
+			fmt.Printf("%d played, to seed %d\n", played+1, seed)
+		}
 		if err != nil {
+			fmt.Printf("seed %d fails\n", seed)
 			t.Errorf("seed %d: %v", seed, err)
 			if *seeds == 1 {
 				t.Logf("%s\n%s", w.Dump(), w.Script())
