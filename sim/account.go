@@ -20,11 +20,17 @@ type account struct {
 	hex    string
 }
 
+var accounts = map[int]account{} // made before
+
 func newAccount(i int) account {
+	if a, ok := accounts[i]; ok {
+		return a
+	}
 	var secret nostr.SecretKey
 	binary.BigEndian.PutUint64(secret[24:], uint64(i+1))
 	pub := secret.PubKey()
-	return account{secret, pub, pub.String()}
+	accounts[i] = account{secret, pub, pub.String()}
+	return accounts[i]
 }
 
 // keyPackage is what others invite an account with, and its private half.

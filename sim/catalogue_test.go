@@ -24,10 +24,7 @@ func TestCatalogue(t *testing.T) {
 	for i := range Catalogue {
 		s := &Catalogue[i]
 		t.Run(strings.ReplaceAll(s.Name, " ", "_"), func(t *testing.T) {
-			clients := 4
-			if s.Five {
-				clients++
-			}
+			clients := max(s.Clients, 4)
 			begin := template(t, &Beginning{Clients: clients, Relays: 1, Members: clients, Admins: s.Admins})
 			h := fnv.New64()
 			h.Write([]byte(s.Name))

@@ -124,8 +124,8 @@ func (w *World) drawWish(c *Client) (Step, bool) {
 		return Step{Verb: verb, Args: append(who, more...)}, true
 	}
 	d := w.rng.IntN(100)
-	if w.cfg.Busy && d < 48 {
-		d = 48 + d/2
+	if w.cfg.Busy && d < 34 {
+		d = 48 + d
 	}
 	switch {
 	case d < 46:

@@ -13,11 +13,12 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "how many histories to play")
-	long  = flag.Duration("for", 0, "play for so long, and not -seeds histories")
-	first = flag.Uint64("first", 1, "the first seed")
-	crowd = flag.Int("crowd", 16, "how many clients the crowd has")
-	dir   = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
+	seeds  = flag.Int("seeds", 60, "how many histories to play")
+	long   = flag.Duration("for", 0, "play for so long, and not -seeds histories")
+	first  = flag.Uint64("first", 1, "the first seed")
+	crowd  = flag.Int("crowd", 16, "how many clients the crowd has")
+	halves = flag.Int("halves", 12, "how many groups are parted for long")
+	dir    = flag.String("shrink", "", "folder for scripts of failing seeds, shrunk")
 )
 
 // play plays one history with seeded keys. Only one world may be played at a
@@ -191,6 +192,32 @@ func TestReplay(t *testing.T) {
 		if c, err := play(t, Config{}, script, nil); err != nil || c.Digest() != a.Digest() {
 			t.Errorf("seed %d: the script gives other bytes: %v", seed, err)
 		}
+	}
+}
+
+// TestHalves parts groups for about as long as the horizon. What is longer
+// apart stays apart, and nothing else does.
+func TestHalves(t *testing.T) {
+	var sum Stats
+	for i := range *halves {
+		seed := uint64(i + 1)
+		cfg := Draw(seed)
+		cfg.Beginning = Beginning{Clients: 4, Relays: 2, Members: 4, Admins: 3}
+		cfg.Clients, cfg.Relays, cfg.Groups, cfg.JoinUpdate, cfg.Liars, cfg.SQLite = 4, 2, 1, 24*time.Hour, false, false
+		cfg.Split, cfg.Busy, cfg.Actions, cfg.Unreachable, cfg.Cut, cfg.Malice = true, true, 20+i%20, 0, 0, 0
+		cfg.Pace, cfg.Delay = 1500*time.Millisecond, 100*time.Millisecond
+		w, err := play(t, cfg, nil, nil)
+		if err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			if *dir != "" {
+				shrink(t, seed, w.Script(), err)
+			}
+		}
+		sum.Add(w.Stats)
+	}
+	t.Logf("%+v", sum)
+	if sum.Beyond == 0 || sum.Forks == 0 {
+		t.Errorf("no half was apart for longer than the horizon: %+v", sum)
 	}
 }
 

@@ -14,14 +14,14 @@ import (
 // SmallWorld is a few inputs that some members made without hearing of one
 // another. One member, the observer, takes them in, in every order.
 type SmallWorld struct {
-	Name   string
-	Admins int      // of alice, bob, carol, dave and erin, in this order
-	Five   bool     // erin is there too
-	Make   []string // script steps without their times; see [SmallWorld.prepare]
-	See    []string // observers
-	Wins   string   // who made the commit that wins, and the how manieth event of that person it is
-	Acts   bool     // an observer commits too, so the end depends on the order
-	Final  bool     // a commit ends it for an observer, so it depends on what one pass holds
+	Name    string
+	Admins  int      // of alice, bob, carol, dave and erin, in this order
+	Clients int      // 0 stands for four
+	Make    []string // script steps without their times; see [SmallWorld.prepare]
+	See     []string // observers
+	Wins    string   // who made the commit that wins, and the how manieth event of that person it is
+	Acts    bool     // an observer commits too, so the end depends on the order
+	Final   bool     // a commit ends it for an observer, so it depends on what one pass holds
 }
 
 // scene is a small world with its inputs made.
