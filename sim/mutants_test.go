@@ -60,7 +60,7 @@ var mutants = []mutant{
 	{"a pass closes at once", "pass.go", "return !now.Before(p.cutoff()) || now.Before(p.Opened)", "return true"},
 	{"a pass is not prolonged", "pass.go", "\tdefault:\n\t\tg.meta.Pass.Quiesce = s.now.Add(quiescence)\n", "\tdefault:\n"},
 	{"a pass is prolonged without end", "pass.go", "\tif p.Quiesce.Before(p.Deadline) {\n\t\treturn p.Quiesce\n\t}\n\treturn p.Deadline\n", "\treturn p.Quiesce\n"},
-	{"passes open while a commit is pending", "pass.go", "g.ended() || g.meta.Cause != \"\" || g.pending() != nil {\n\t\treturn\n\t}\n\ts.trace", "g.ended() || g.meta.Cause != \"\" {\n\t\treturn\n\t}\n\ts.trace"},
+	{"passes open while a commit is pending", "pass.go", "g.pending() != nil || s.holds()", "s.holds()"},
 	{"commits are never judged", "pass.go", "\t\t\tin.Judged = true\n\t\t\ts.putInput(in)\n\t\t}\n\t}\n\treturn winner", "\t\t\ts.putInput(in)\n\t\t}\n\t}\n\treturn winner"},
 	// Who may commit.
 	{"departures are privileged", "edge.go", "(len(props) > 0 && selfRemoves == len(props))", "(len(props) > 0 && selfRemoves > len(props))"},
