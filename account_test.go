@@ -16,7 +16,7 @@ import (
 
 // person is an account with its database on disk.
 type person struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	path   string
 	key    nostr.SecretKey
@@ -29,7 +29,7 @@ type person struct {
 	*marmot.Account
 }
 
-func newRelay(t *testing.T) *relayd.Running {
+func newRelay(t testing.TB) *relayd.Running {
 	t.Helper()
 	r, err := relayd.Start("127.0.0.1:0", relayd.Config{})
 	if err != nil {
@@ -39,7 +39,7 @@ func newRelay(t *testing.T) *relayd.Running {
 	return r
 }
 
-func newPerson(t *testing.T, name string, relays ...string) *person {
+func newPerson(t testing.TB, name string, relays ...string) *person {
 	t.Helper()
 	p := &person{
 		t: t, name: name, path: filepath.Join(t.TempDir(), name+".db"),

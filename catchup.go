@@ -39,12 +39,20 @@ type gather struct {
 	events   []*nostr.Event // not taken in yet, from old to new
 	refused  []*nostr.Event // that found no room or no state, and stay obtainable
 	moved    bool           // something was taken in since the last retry
-	taking   bool           // a batch is under way
+	busy     bool           // a batch is being verified
 	last     bool           // the last retry is over
+	until    time.Time      // how long the tip waits at most
 
 	mu   sync.Mutex // for the goroutines that fetch
-	seen map[nostr.ID]bool
+	seen map[signedID]bool
 	size int // bytes of content
+}
+
+// signedID tells copies of an event apart: one with a bad signature must not
+// stand for the good one of another relay.
+type signedID struct {
+	id  nostr.ID
+	sig [64]byte
 }
 
 // gatherPart is one relay's share.
@@ -61,7 +69,7 @@ type gatherPart struct {
 func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestamp) {
 	g := a.gathers[f.group]
 	if g == nil || g.last {
-		g = &gather{key: f.group, seen: map[nostr.ID]bool{}}
+		g = &gather{key: f.group, seen: map[signedID]bool{}}
 		a.gathers[f.group] = g
 		a.gatherQueue = append(a.gatherQueue, g)
 	}
@@ -81,7 +89,8 @@ func (a *Account) startGathers() {
 		g := a.gatherQueue[0]
 		a.gatherQueue = a.gatherQueue[1:]
 		a.gathering++
-		a.input(g.key, group.CatchUp{Until: a.cfg.Now().Add(gatherTime)})
+		g.until = a.cfg.Now().Add(gatherTime)
+		a.input(g.key, group.CatchUp{Until: g.until})
 		for _, p := range g.parts {
 			a.fetchPart(g, p)
 		}
@@ -103,10 +112,6 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 	coverage, err := a.pool.Backfill(ctx, p.feed.purpose, p.feed.url, p.filter, func(page []*nostr.Event) error {
 		for _, e := range page {
 			oldest = min(oldest, e.CreatedAt)
-			if a.verified.check(e) != nil {
-				a.refused.add("invalid_signature")
-				continue
-			}
 			p.ids[e.ID] = true
 			if g.isNew(e) {
 				events = append(events, e)
@@ -129,10 +134,11 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 func (g *gather) isNew(e *nostr.Event) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.seen[e.ID] {
+	key := signedID{e.ID, e.Sig}
+	if g.seen[key] {
 		return false
 	}
-	g.seen[e.ID] = true
+	g.seen[key] = true
 	g.size += len(e.Content)
 	return true
 }
@@ -153,10 +159,11 @@ func (a *Account) fetched(g *gather, p *gatherPart, events []*nostr.Event, resul
 	a.pump(g)
 }
 
-// pump takes in the next batch, or ends the gather when there is nothing left.
-// Batches are small and go through the queue of calls, so that nobody waits.
+// pump has the next batch verified, or ends the gather when there is nothing
+// left. Batches are small and go through the queue of calls, so that nobody
+// waits.
 func (a *Account) pump(g *gather) {
-	if g.taking {
+	if g.busy {
 		return
 	}
 	switch {
@@ -167,7 +174,11 @@ func (a *Account) pump(g *gather) {
 	case len(g.events) > 0:
 		batch := g.events[:min(batchSize, len(g.events))]
 		g.events = g.events[len(batch):]
-		g.take(a, batch)
+		g.busy = true
+		a.work(func(context.Context) {
+			good := a.verifyAll(batch)
+			a.post(func() { a.takeIn(g, good) })
+		})
 	case len(g.refused) > 0 && g.moved: // what came since may have made room
 		g.events, g.refused, g.moved = g.refused, nil, false
 		a.pump(g)
@@ -181,6 +192,40 @@ func (a *Account) pump(g *gather) {
 	}
 }
 
+// verifyAll checks ids and signatures on all cores and keeps the good ones.
+func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
+	bad := make([]bool, len(events))
+	parallel(len(events), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
+	good := events[:0:0]
+	for i, e := range events {
+		if bad[i] {
+			a.refused.add(string(group.InvalidSignature))
+		} else {
+			good = append(good, e)
+		}
+	}
+	return good
+}
+
+// takeIn gives a verified batch to the group, while the next one is verified.
+func (a *Account) takeIn(g *gather, batch []*nostr.Event) {
+	g.busy = false
+	if len(g.events) > 0 {
+		a.pump(g)
+	}
+	for i, settled := range a.receiveBatch(batch) {
+		if settled {
+			g.moved = true
+		} else {
+			g.refused = append(g.refused, batch[i])
+		}
+	}
+	if g.last && g.moved && len(g.refused) > 0 && len(g.events) == 0 && !g.busy {
+		g.last, g.moved = false, false // it goes on: another round
+	}
+	a.pump(g)
+}
+
 // overflow returns the oldest time at which a relay had too much, or 0.
 func (g *gather) overflow() nostr.Timestamp {
 	oldest := nostr.Timestamp(0)
@@ -190,26 +235,6 @@ func (g *gather) overflow() nostr.Timestamp {
 		}
 	}
 	return oldest
-}
-
-func (g *gather) take(a *Account, batch []*nostr.Event) {
-	for i, settled := range a.receiveBatch(batch) {
-		if settled {
-			g.moved = true
-		} else {
-			g.refused = append(g.refused, batch[i])
-		}
-	}
-	g.taking = true
-	a.work(func(context.Context) {
-		a.post(func() {
-			g.taking = false
-			if g.last && g.moved && len(g.refused) > 0 && len(g.events) == 0 {
-				g.last, g.moved = false, false // it goes on: another round
-			}
-			a.pump(g)
-		})
-	})
 }
 
 // endGather lets the tip go on and tells every feed how its range ended.
@@ -252,6 +277,11 @@ func (a *Account) receiveBatch(events []*nostr.Event) []bool {
 	for i, e := range events {
 		settled[i] = b.receive(e)
 	}
+	for key := range b.groups {
+		if g := a.gathers[key]; g != nil && !g.last && len(events) > 1 {
+			b.step(a.groups[key], group.CatchUp{Until: g.until})
+		}
+	}
 	if !b.finish() {
 		clear(settled)
 	}
@@ -285,28 +315,32 @@ func (b *batch) receive(e *nostr.Event) bool {
 			continue
 		}
 		found = true
-		settled = b.step(l, e) && settled
+		b.groups[l.key] = true
+		settled = b.received(l, e) && settled
 	}
 	return found && settled
 }
 
-func (b *batch) step(l *live, e *nostr.Event) bool {
-	a := b.a
-	b.groups[l.key] = true
-	out, err := l.state.Step(a.cfg.Now(), group.Received{Event: e})
-	if err != nil { // only our own failures come here: memory is ahead of the disk
-		a.cfg.Log.Error("a group step failed", "error", err)
-		b.failed = true
-		return false
-	}
-	b.steps = append(b.steps, batchStep{l, out})
+func (b *batch) received(l *live, e *nostr.Event) bool {
+	out, ok := b.step(l, group.Received{Event: e})
 	if category := out.Outcome.Category; category != group.Accepted {
-		a.refused.add(string(category))
+		b.a.refused.add(string(category))
 		if category == group.TransportDeferred || category == group.MissingHistory {
-			a.stalled(l, e)
+			b.a.stalled(l, e)
 		}
 	}
-	return !out.Outcome.Refetch
+	return ok && !out.Outcome.Refetch
+}
+
+func (b *batch) step(l *live, in group.Input) (group.Output, bool) {
+	out, err := l.state.Step(b.a.cfg.Now(), in)
+	if err != nil { // only our own failures come here: memory is ahead of the disk
+		b.a.cfg.Log.Error("a group step failed", "error", err)
+		b.failed = true
+		return out, false
+	}
+	b.steps = append(b.steps, batchStep{l, out})
+	return out, true
 }
 
 // finish stores everything and lets it out. It reports false after a failure.

@@ -7,6 +7,10 @@ import "time"
 // messages.
 const catchUpGrace = 2 * time.Second
 
+// maxGap is how many generations of a sender may be missing before a message
+// while what was missed is being fetched: half of the keys that are kept.
+const maxGap = 50
+
 // hold says that what was missed is being fetched. It lives in memory only.
 type hold struct {
 	since, until time.Time
@@ -21,6 +25,7 @@ func (s *step) catchUp(in CatchUp) {
 	if h.until = in.Until; in.Until.IsZero() {
 		*h = hold{}
 	}
+	s.reopen = true // messages that waited for those before them
 }
 
 // holds reports whether admission waits for what is being fetched. A pass that

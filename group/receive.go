@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -227,13 +228,20 @@ func (s *step) reject(in *retained, c Category, err error) error {
 
 // retry places what waits, after states, keys or proposals changed.
 func (s *step) retry() {
-	for s.changed {
-		s.changed = false
+	for s.changed || s.reopen {
+		keys := s.changed
+		s.changed, s.reopen = false, false
 		if s.g.ended() || s.g.meta.Cause != "" {
 			return
 		}
-		s.retryRaw()
-		for _, in := range sorted(s.g.index.open, func(in *retained) bool { return in.waiting() }) {
+		if keys {
+			s.retryRaw()
+		}
+		waiting := sorted(s.g.index.open, func(in *retained) bool { return in.waiting() })
+		slices.SortStableFunc(waiting, func(a, b *retained) int {
+			return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.generation, b.generation))
+		})
+		for _, in := range waiting {
 			m, err := mls.DecodeMessage(in.Bytes)
 			if err != nil {
 				s.fail(err)

@@ -72,6 +72,10 @@ type retained struct {
 	Repeat  bool         `json:"repeat,omitempty"` // own message sent again on another branch
 	Ref     string       `json:"ref,omitempty"`
 
+	// Of an application message that waits for those before it: its place in
+	// its sender's ratchet.
+	generation uint32
+
 	// Of a proposal: the leaf that signed it, in the state it verified in.
 	proposalIn *node
 }

@@ -18,6 +18,7 @@ type step struct {
 	index      map[string]int // key of a record to its place in out.Records
 	touched    map[*node]bool // states whose ratchets moved
 	changed    bool           // states or keys changed: waiting input may fit now
+	reopen     bool           // messages that wait for others may be opened now
 	counted    bool           // this step's try of the events that do not open
 	superseded []*node        // own commits that lost in this step
 	err        error          // a failure of our own; the caller reloads

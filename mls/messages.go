@@ -227,6 +227,33 @@ func (g *Group) Unprotect(m *Message) (Received, error) {
 		Leaf: o.leaf}, nil
 }
 
+// Gap returns how many generations of its sender's ratchet an application
+// message of this epoch would pass over, and which one it has: a caller that
+// holds several messages opens those with lower generations first, because only
+// [Limits.Skipped] keys are kept for the ones passed over. Nothing is verified
+// but that a member wrote it, and nothing changes. Errors are those of
+// [Group.Unprotect].
+func (g *Group) Gap(m *Message) (gap, generation uint32, err error) {
+	if m.private == nil || m.private.contentType != ContentApplication {
+		return 0, 0, fmt.Errorf("%w: not an encrypted application message", ErrMalformed)
+	}
+	p := m.private
+	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
+		return 0, 0, err
+	}
+	if g.secrets.senderData == nil {
+		return 0, 0, ErrErased
+	}
+	sender, err := g.suite.openSenderData(&opening{}, g.secrets.senderData, p)
+	if err != nil {
+		return 0, 0, err
+	}
+	if next := g.messages.next(sender.leaf); sender.generation > next {
+		gap = sender.generation - next
+	}
+	return gap, sender.generation, nil
+}
+
 // open decrypts p and checks its signature, without using up the key.
 func (g *Group) open(p *privateMessage) (opened, error) {
 	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {

@@ -159,6 +159,15 @@ func (t *secretTree) sender(s *cipherSuite, leaf LeafIndex) (*leafRatchets, *fro
 	return l, step, nil
 }
 
+// next returns the first generation of a sender's application ratchet that was
+// not derived yet.
+func (t *secretTree) next(leaf LeafIndex) uint32 {
+	if l := t.ratchets[leaf]; l != nil {
+		return l.application.next
+	}
+	return 0
+}
+
 // keep records ratchets that sender returned with a step.
 func (t *secretTree) keep(leaf LeafIndex, l *leafRatchets, step *frontierStep) {
 	if step != nil {
