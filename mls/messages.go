@@ -241,10 +241,10 @@ func (g *Group) Gap(m *Message) (gap, generation uint32, err error) {
 	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
 		return 0, 0, err
 	}
-	if g.secrets.senderData == nil {
+	if g.secrets.get(epochSenderData) == nil {
 		return 0, 0, ErrErased
 	}
-	sender, err := g.suite.openSenderData(&opening{}, g.secrets.senderData, p)
+	sender, err := g.suite.openSenderData(&opening{}, g.secrets.get(epochSenderData), p)
 	if err != nil {
 		return 0, 0, err
 	}
