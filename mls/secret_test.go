@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,9 @@ func TestSecretsDoNotPrint(t *testing.T) {
 					leaks(t, v, fmt.Sprintf("%"+flags+string(verb), wrapped))
 				}
 			}
+			for _, text := range direct(v) {
+				leaks(t, v, text)
+			}
 			text, _ := json.Marshal(wrapped)
 			leaks(t, v, string(text))
 			var log bytes.Buffer
@@ -52,6 +56,24 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			leaks(t, v, log.String())
 		}
 	}
+}
+
+// direct calls the methods by which a value is turned into text.
+func direct(v any) (texts []string) {
+	if s, ok := v.(fmt.Stringer); ok {
+		texts = append(texts, s.String())
+	}
+	if s, ok := v.(fmt.GoStringer); ok {
+		texts = append(texts, s.GoString())
+	}
+	if s, ok := v.(encoding.TextMarshaler); ok {
+		b, _ := s.MarshalText()
+		texts = append(texts, string(b))
+	}
+	if s, ok := v.(slog.LogValuer); ok {
+		texts = append(texts, s.LogValue().String())
+	}
+	return texts
 }
 
 func leaks(t *testing.T, v any, text string) {
