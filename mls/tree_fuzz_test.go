@@ -14,7 +14,7 @@ func FuzzDecodeTree(f *testing.F) {
 	tree, _ := testTree(f, 5, 2)
 	f.Add(tree.appendTree(nil))
 	for _, v := range readVectors[treeValidationVector](f, "tree-validation") {
-		if v.Suite == X25519_AES128GCM_SHA256_Ed25519 && len(v.Tree) < 6000 {
+		if v.Suite == X25519_AES128GCM_SHA256_Ed25519 && len(v.Tree) < 2500 {
 			f.Add([]byte(v.Tree))
 		}
 	}
@@ -27,7 +27,7 @@ func FuzzDecodeTree(f *testing.F) {
 		if got := decoded.appendTree(nil); !bytes.Equal(got, data) {
 			t.Fatalf("decoded %x, encoded %x", data, got)
 		}
-		if decoded.leafWidth() <= 32 {
+		if decoded.leafWidth() <= 8 { // the model is slow
 			checkAgainstModel(t, decoded)
 		}
 		_ = decoded.checkParentHashes()
