@@ -201,7 +201,8 @@ func (a *Account) receiveWelcome(wrap *nostr.Event, w *wire.Welcome) bool {
 	if _, ok := a.suspended[key]; ok {
 		return false
 	}
-	if a.groups[key].going() || (old != nil && old.Invitation.Epoch >= i.Invitation.Epoch) {
+	live := a.groups[key]
+	if i.Invitation.Rejoin = live.going(); i.Invitation.Rejoin && live.state.Knows(g) || old != nil && old.Invitation.Epoch >= i.Invitation.Epoch {
 		return refuse("welcome_known_group")
 	}
 	if old == nil && len(a.invitations) >= maxInvitations {
@@ -224,13 +225,21 @@ func (a *Account) receiveWelcome(wrap *nostr.Event, w *wire.Welcome) bool {
 	}
 	*k = used
 	a.invitations[key] = i.brief()
-	if a.cfg.Accept != nil && a.cfg.Accept(i.Invitation) {
+	if a.cfg.Accept != nil && a.mayGiveUp(live, i.Invitation) && a.cfg.Accept(i.Invitation) {
 		if err := a.accept(key); err != nil {
 			a.cfg.Log.Error("an invitation could not be accepted", "error", err)
 		}
 	}
 	a.renewKeyPackage()
 	return true
+}
+
+// mayGiveUp reports whether an invitation may be accepted without asking a
+// person. One that replaces a live copy only if that copy is on a dead branch,
+// and an admin of it invites: whoever knows a group's id can make a Welcome for
+// a group of their own with it.
+func (a *Account) mayGiveUp(l *live, i group.Invitation) bool {
+	return !i.Rejoin || (slices.Contains(l.state.Status().Admins, i.Inviter) && l.state.Stranded())
 }
 
 // going reports whether a group can still be taken part in. What it is not may

@@ -12,6 +12,9 @@ type Invitation struct {
 	Admins      []nostr.PubKey
 	Relays      []string
 	Epoch       uint64
+	// Rejoin says that the account has a copy of this group already, which
+	// accepting gives up: the way back from a branch that the others left.
+	Rejoin bool `json:",omitempty"`
 }
 
 // Invitation describes a group that [Join] has just opened, so that a person
@@ -26,4 +29,31 @@ func (g *Group) Invitation(inviter nostr.PubKey) Invitation {
 		i.Name, i.Description = p.Name, p.Description
 	}
 	return i
+}
+
+// Knows reports whether an invitation leads to a state that this copy has, or
+// had while it is retained: such an invitation says nothing new.
+func (g *Group) Knows(other *Group) bool {
+	for _, n := range g.nodes {
+		if n.state != nil && rootID(n.state) == rootID(other.tip.state) {
+			return true
+		}
+	}
+	return false
+}
+
+// Stranded reports that this copy very likely sits on a branch that the others
+// left: there are events that it cannot open, and nothing of others since it
+// came into the group. A fork that another member merely sees later does not
+// look like this.
+func (g *Group) Stranded() bool {
+	if g.ended() || g.damaged || len(g.raw) == 0 {
+		return false
+	}
+	for _, in := range g.inputs {
+		if !in.Own && in.Disposition == accepted {
+			return false
+		}
+	}
+	return true
 }

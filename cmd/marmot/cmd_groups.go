@@ -226,7 +226,11 @@ func (a *app) invitesCommand() *cobra.Command {
 				return err
 			}
 			for _, i := range list {
-				a.print(invitationLine(i), "%.12x  %-24s from %s, %d members, relays %s", i.GroupID, oneLine(i.Name), i.Inviter.Npub(), len(i.Members), strings.Join(i.Relays, " "))
+				again := ""
+				if i.Rejoin {
+					again = "\n    You have a copy of this group. Accepting gives it up: do it if the others do not hear you, and you trust the inviter."
+				}
+				a.print(invitationLine(i), "%.12x  %-24s from %s, %d members, relays %s"+again, i.GroupID, oneLine(i.Name), i.Inviter.Npub(), len(i.Members), strings.Join(i.Relays, " "))
 			}
 			return nil
 		}),
@@ -264,12 +268,13 @@ func (a *app) invitesCommand() *cobra.Command {
 
 func invitationLine(i group.Invitation) any {
 	return struct {
-		Type string `json:"type"` // invitation
-		ID   string `json:"id"`
-		Name string `json:"name"`
-		From string `json:"from"`
-		Size int    `json:"members"`
-	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Inviter.Npub(), len(i.Members)}
+		Type  string `json:"type"` // invitation
+		ID    string `json:"id"`
+		Name  string `json:"name"`
+		From  string `json:"from"`
+		Size  int    `json:"members"`
+		Again bool   `json:"rejoin,omitempty"`
+	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Inviter.Npub(), len(i.Members), i.Rejoin}
 }
 
 func (s *session) pickInvitation(ctx context.Context, name string) (group.Invitation, error) {
