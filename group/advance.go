@@ -271,6 +271,9 @@ func (s *step) prune() {
 	for _, in := range g.inputs {
 		if g.expired(in.Epoch) {
 			s.concluded(in)
+			if in.Kind == kindApp && in.waiting() {
+				g.meta.Missed++ // its state never came
+			}
 			s.dropInput(in)
 		}
 	}

@@ -82,6 +82,7 @@ type meta struct {
 	NextSeq   uint64    `json:"next_seq"`
 	LeaveFor  stateID   `json:"leave_for,omitzero"`  // the state the last SelfRemove was made for
 	Last      *lastSeen `json:"last,omitempty"`      // of a copy that has ended
+	Missed    int       `json:"missed,omitempty"`    // see Status
 	Rows      *rowSum   `json:"rows,omitempty"`      // of all records but this one
 	Witnessed bool      `json:"witnessed,omitempty"` // a message was opened that may count for a branch
 	Renewed   time.Time `json:"renewed,omitzero"`    // when this member's canonical leaf got its keys
@@ -102,7 +103,7 @@ func (g *Group) Epoch() uint64 { return g.tip.epoch }
 func (g *Group) Status() Status {
 	s := Status{
 		Lifecycle: g.lifecycle(), Convergence: g.convergence(), Epoch: g.tip.epoch,
-		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Disbanding: g.meta.Disband != nil, Cause: g.meta.Cause,
+		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Disbanding: g.meta.Disband != nil, Cause: g.meta.Cause, Missed: g.meta.Missed,
 		Outstanding: len(g.out) + len(g.asks), Queued: len(g.queue), Deferred: len(g.raw),
 	}
 	if set := g.tip.settings; set != nil {

@@ -155,6 +155,9 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 		got, err := n.state.Unprotect(m)
 		switch {
 		case errors.Is(err, mls.ErrConsumed), errors.Is(err, mls.ErrTooOld):
+			if errors.Is(err, mls.ErrTooOld) {
+				s.g.meta.Missed++
+			}
 			return s.reject(in, StaleEpoch, err)
 		case errors.Is(err, mls.ErrOwnCopy):
 			s.unrecoverable(causeCopy)

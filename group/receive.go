@@ -73,6 +73,7 @@ func (s *step) keepRaw(e *nostr.Event) Outcome {
 			return Outcome{Category: ResourceRefused, Refetch: true}
 		}
 		s.dropRaw(worst)
+		g.meta.Missed++
 	}
 	r := &rawEvent{Event: e.AppendJSON(nil), At: s.now}
 	g.raw[e.ID] = r
@@ -127,6 +128,7 @@ func (s *step) retryRaw() {
 		}
 		if r.Tries++; r.Tries >= maxRawTries && s.now.Sub(r.At) > maxRawAge {
 			s.dropRaw(id)
+			g.meta.Missed++
 			continue
 		}
 		s.put(keyRaw+id.String(), marshal(r), false)
@@ -156,6 +158,9 @@ func (s *step) ingest(b []byte) Outcome {
 	case string(m.GroupID()) != string(g.id):
 		return outcome(WrongRecipient, nil)
 	case g.expired(m.Epoch()):
+		if kind == kindApp {
+			g.meta.Missed++
+		}
 		return outcome(StaleEpoch, nil)
 	case m.Epoch() > g.tip.epoch+maxAhead, kind == kindProposal && g.held() >= maxHeld:
 		return Outcome{Category: ResourceRefused, Refetch: true}

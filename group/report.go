@@ -227,6 +227,9 @@ func (g *Group) advice(r Report) []string {
 	if ahead := g.ahead(); ahead > 0 {
 		add("%d events are of later epochs: a commit is missing. All relays are asked for it by themselves; add a relay that others use if this lasts.", ahead)
 	}
+	if r.Missed > 0 {
+		add("%d messages cannot be read: they came when their keys were gone, after %d epochs, or this copy never had them. Ask for them again.", r.Missed, appWindow)
+	}
 	for _, o := range r.Outbound {
 		if refusedByAll(o) {
 			add("All relays refuse a %s of yours. Ask an admin for other relays (groups relays).", o.Kind)

@@ -287,6 +287,7 @@ type Status struct {
 	Deferred    int            `json:"deferred"`             // inputs that wait for something
 	Outstanding int            `json:"outstanding"`          // events not yet tried at every relay, and requests not yet answered
 	Queued      int            `json:"queued"`               // local requests that wait
+	Missed      int            `json:"missed,omitempty"`     // messages that came too late to be read, and events given up that no key opened
 	Cause       string         `json:"cause"`
 	Retention   uint64         `json:"retention,omitempty"` // seconds that messages should be kept; 0 for ever
 	// Unavailable names the features that the group uses and this client does
