@@ -56,13 +56,13 @@ var prices = sync.OnceValue(func() (p priceList) {
 	return p
 })
 
-// best returns the least time of a call over some rounds of 2 ms, which on a
+// best returns the least time of a call over some rounds of 0.1 ms, which on a
 // shared machine is the one that other work disturbed least.
 func best(f func()) float64 {
 	least := 0.0
-	for range 25 {
+	for range 500 {
 		calls, start := 0, time.Now()
-		for time.Since(start) < 2*time.Millisecond {
+		for time.Since(start) < 100*time.Microsecond {
 			f()
 			calls++
 		}

@@ -19,6 +19,8 @@ type ratchetTree struct {
 	// clients, so checks over all members cost a handful of comparisons.
 	capabilities []counted[*Capabilities]
 	credentials  []counted[CredentialType]
+
+	index *keyIndex // nil until it is wanted
 }
 
 // children returns the nodes below the place of a given height that n fills.

@@ -134,6 +134,9 @@ func (t *ratchetTree) keysUnique() error {
 
 // hasEncryptionKey reports whether a node of the tree has one of the keys.
 func (t *ratchetTree) hasEncryptionKey(keys ...[]byte) bool {
+	if x := t.indexed(); x != nil && x.lacks(keys) {
+		return false
+	}
 	return newKeySet(keys).count(t.root) > 0
 }
 
