@@ -142,7 +142,6 @@ func (t *ratchetTree) joinerSlot(lim Limits) (*ratchetTree, LeafIndex, error) {
 // change, and path holds the nodes above it by height-1.
 func (t *ratchetTree) changed(changes []leafChange, path []*parentNode) *ratchetTree {
 	next := &ratchetTree{suite: t.suite, capabilities: t.capabilities, credentials: t.credentials, index: t.index}
-	next.index.noteKeys(changes, path)
 	for _, c := range changes {
 		old, ok := t.leaf(c.index)
 		if ok && c.leaf != nil && countAlike(old, c.leaf) {
