@@ -43,6 +43,20 @@ func TestCatalogue(t *testing.T) {
 	fmt.Printf("%d runs of %d small worlds\n", total, worlds)
 }
 
+// TestCatalogueDeadline has a commit come in every second that would be quiet.
+func TestCatalogueDeadline(t *testing.T) {
+	s := SmallWorld{Name: "deadline", Make: many(8, "rename alice g0")}
+	begin := template(t, &Beginning{Clients: 4, Relays: 1, Members: 4, Admins: 1})
+	cryptotest.SetGlobalRandom(t, 1)
+	at, err := s.prepare(begin)
+	if err == nil {
+		_, err = at.observe("carol", at.forObserver("carol"), 900*time.Millisecond, Fault{})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func (at *scene) explore(t *testing.T, who string) (runs int) {
 	t.Helper()
 	inputs := at.forObserver(who)

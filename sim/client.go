@@ -163,7 +163,8 @@ func (c *Client) welcome(p *packet) error {
 	return c.fetchSoon()
 }
 
-// fetchSoon asks all relays for what they have.
+// fetchSoon asks all relays for what they have, and holds the groups' passes
+// until they have answered.
 func (c *Client) fetchSoon() error {
 	life := c.life
 	for _, r := range c.w.relays {
@@ -173,6 +174,19 @@ func (c *Client) fetchSoon() error {
 			}
 			return c.w.fetch(c, r)
 		})
+	}
+	c.w.after(20*time.Millisecond, func() error { return c.hold(life, time.Time{}) })
+	return c.hold(life, c.now().Add(8*time.Second))
+}
+
+func (c *Client) hold(life int, until time.Time) error {
+	for _, m := range slices.Clone(c.members) {
+		if c.life != life || !m.active() {
+			continue
+		}
+		if err := m.step(group.CatchUp{Until: until}, nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }

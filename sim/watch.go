@@ -63,6 +63,9 @@ func (m *member) saw(before look, in group.Input, p *packet, out *group.Output) 
 	case edges:
 		m.watch.extend = now
 	}
+	if err := m.wakesInTime(after, out); err != nil {
+		return err
+	}
 	m.highest = max(m.highest, after.epoch)
 	if p != nil && !out.Outcome.Refetch {
 		m.took(p)
@@ -140,6 +143,18 @@ func (m *member) onTime(before look) error {
 	}
 	if now.Sub(m.watch.opened) < passTime && now.Sub(m.watch.extend) < quietTime {
 		return fmt.Errorf("%s closed a pass %v after it was opened and %v after the last commit", m, now.Sub(m.watch.opened), now.Sub(m.watch.extend))
+	}
+	return nil
+}
+
+// wakesInTime demands that an open pass does not wait past its five seconds.
+func (m *member) wakesInTime(after look, out *group.Output) error {
+	end := m.watch.opened.Add(passTime)
+	if m.c.rogue || after.convergence != group.Syncing || m.watch.opened.IsZero() || m.c.now().Before(m.watch.opened) {
+		return nil
+	}
+	if out.Wake.IsZero() || out.Wake.After(end) && m.c.now().Before(end) {
+		return fmt.Errorf("%s would leave a pass open for %v", m, out.Wake.Sub(m.watch.opened))
 	}
 	return nil
 }
