@@ -37,6 +37,7 @@ func (m *member) look() look {
 type watch struct {
 	last    *look
 	opened  time.Time // zero: no pass, or one of which the beginning was not seen
+	held    time.Time // passes may wait until then for what is being fetched
 	extend  time.Time // when a commit joined the open pass last
 	durable look      // as stored
 	highest uint64    // epoch as stored
@@ -55,10 +56,15 @@ func (m *member) saw(before look, in group.Input, p *packet, out *group.Output) 
 	}
 	now := m.c.now()
 	edges := m.note(out)
+	held := now.Before(m.watch.held)
+	if c, ok := in.(group.CatchUp); ok {
+		m.watch.held = c.Until
+	}
 	switch {
-	case after.convergence != group.Syncing:
+	case after.convergence != group.Syncing || after.pending:
 		m.watch.opened = time.Time{}
-	case before.convergence != group.Syncing || after.tip != before.tip:
+	case held && m.watch.opened.IsZero(): // whether it waits for a pass or is in one does not show
+	case before.convergence != group.Syncing || before.pending || after.tip != before.tip:
 		m.watch.opened, m.watch.extend = now, now
 	case edges:
 		m.watch.extend = now
@@ -113,7 +119,10 @@ func (m *member) judge(before, after look, in group.Input) error {
 		return nil
 	}
 	confirmed := before.pending && after.tip != before.tip && isAccepted(in)
-	closed := before.convergence == group.Syncing && (after.convergence != group.Syncing || after.tip != before.tip)
+	closed := before.convergence == group.Syncing && !before.pending && (after.convergence != group.Syncing || after.tip != before.tip)
+	if closed && after.tip == before.tip && m.c.now().Before(m.watch.held) {
+		return nil // what waited for a pass waits no more
+	}
 	switch {
 	case confirmed:
 		return nil
@@ -209,7 +218,10 @@ func (m *member) situation(tip string) *situation {
 func (m *member) sawLoad(before look, out *group.Output) error {
 	m.watch.last = nil
 	after := m.look()
-	m.watch.opened = time.Time{}
+	m.watch.opened, m.watch.held = time.Time{}, time.Time{}
+	if before.convergence == group.Settled && after.convergence != group.Settled && !m.c.rogue {
+		return fmt.Errorf("%s was settled, and after a restart it is not", m)
+	}
 	if err := m.judge(before, after, group.Tick{}); err != nil {
 		return err
 	}
