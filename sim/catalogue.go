@@ -25,6 +25,7 @@ var Catalogue = []SmallWorld{
 	{Name: "a second witness for a branch that lost", Admins: 2, Make: []string{"rename alice g0", "say alice g0", "rename bob g0", "say bob g0", "give carol bob", "say carol g0"}, See: []string{"dave"}, Wins: "bob 1"},
 	{Name: "quorum in the second epoch", Admins: 2, Make: []string{"rename bob g0", "rename bob g0", "give carol bob", "say bob g0", "say carol g0", "rename alice g0"}, See: []string{"dave"}, Wins: "bob 2"},
 	{Name: "score over two epochs", Admins: 2, Make: []string{"rename bob g0", "say bob g0", "rename bob g0", "say bob g0", "rename alice g0", "rename alice g0"}, See: []string{"carol"}, Wins: "bob 3"},
+	{Name: "the same payload twice", Admins: 1, Make: []string{"say bob g0 hello", "say bob g0 hello", "rename alice g0"}, See: []string{"carol"}, Wins: "alice 1"},
 	{Name: "talk before the fork", Admins: 2, Make: []string{"say bob g0", "say carol g0", "rename alice g0", "rename bob g0"}, See: []string{"dave"}, Wins: "alice 1"},
 	{Name: "talk before the fork does not count", Admins: 2, Make: []string{"say dave g0", "rename alice g0", "rename bob g0", "say bob g0"}, See: []string{"carol"}, Wins: "bob 1"},
 	{Name: "a late parent", Admins: 2, Make: []string{"rename bob g0", "rename bob g0", "rename alice g0"}, See: []string{"alice", "carol"}, Wins: "bob 2"},
@@ -67,6 +68,21 @@ var Catalogue = []SmallWorld{
 var sharedQuorum = []string{
 	"rename alice g0", "give bob alice", "give carol alice", "say alice g0", "say bob g0", "rename carol g0", "give bob carol",
 	"say carol g0", "say bob g0", "give erin", "base",
+}
+
+// init adds a world for each way to break the rules: an admin and a member who
+// is none try it, and the rename of one with a higher key has to win.
+func init() {
+	for _, name := range violationNames {
+		Catalogue = append(Catalogue, SmallWorld{
+			Name: "violation " + name, Admins: 3, See: []string{"bob"}, Wins: "carol 1",
+			Make: []string{"violate alice g0 " + name, "violate dave g0 " + name, "rename carol g0"},
+		})
+	}
+	Catalogue = append(Catalogue, SmallWorld{
+		Name: "a commit of another's proposal", Admins: 3, See: []string{"bob"}, Wins: "carol 1",
+		Make: []string{"violate alice g0 proposal-of-an-admin", "violate dave g0 commit-unauthorized", "rename carol g0"},
+	})
 }
 
 func many(n int, line string) (out []string) {

@@ -232,20 +232,27 @@ func (l *ledger) published(m *member, p *packet) error {
 	case msg.ContentType() == mls.ContentCommit:
 		return l.publishedCommit(m, s, id, msg)
 	}
-	v, err := s.group.Verify(msg)
-	if err != nil {
+	if _, err := s.group.Verify(msg); err != nil {
 		return fmt.Errorf("%s published a proposal that does not verify: %w", m, err)
 	}
-	proposal, ok := v.(*mls.VerifiedProposal)
-	if !ok {
-		return fmt.Errorf("%s published something else than a proposal", m)
-	}
-	if l.props[s] == nil {
-		l.props[s] = mls.ProposalSet{}
-	}
-	l.props[s][proposal.Ref()] = proposal
+	l.proposed(s, b)
 	l.asks[id] = s
 	return nil
+}
+
+// proposed notes a proposal that verifies in a state.
+func (l *ledger) proposed(s *state, b []byte) {
+	msg, err := mls.DecodeMessage(b)
+	if err != nil {
+		return
+	}
+	v, _ := s.group.Verify(msg)
+	if p, ok := v.(*mls.VerifiedProposal); ok {
+		if l.props[s] == nil {
+			l.props[s] = mls.ProposalSet{}
+		}
+		l.props[s][p.Ref()] = p
+	}
 }
 
 func (l *ledger) publishedApp(m *member, p *packet, s *state, id wire.MessageID) error {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var mutantsFlag = flag.String("mutants", "", `break the rules of package group one by one and demand that it is noticed: "all", or "K/N" for every Nth from the Kth`)
+var mutantsFlag = flag.String("mutants", "", `break the rules of package group one by one and demand that it is noticed: "all", "K/N" for every Nth from the Kth, or part of a name`)
 
 // mutant is one wrong rule: a text of a file of package group and what stands
 // there instead.
@@ -102,18 +102,11 @@ func (m *mutant) mutate(t *testing.T) string {
 // scripts or a few histories. The code itself stays as it is: the compiler is
 // given another file in place of one of package group's.
 func TestMutants(t *testing.T) {
-	k, n := 0, 0
-	switch _, err := fmt.Sscanf(*mutantsFlag, "%d/%d", &k, &n); {
-	case *mutantsFlag == "all":
-		n = 1
-	case *mutantsFlag != "" && (err != nil || n < 1):
-		t.Fatal("-mutants all, or K/N")
-	}
 	caught := 0
 	for i := range mutants {
 		m := &mutants[i]
 		text := m.mutate(t)
-		if n == 0 || i%n != k%n {
+		if !m.wanted(i) {
 			continue
 		}
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
@@ -126,9 +119,18 @@ func TestMutants(t *testing.T) {
 			t.Log(how)
 		})
 	}
-	if n > 0 {
+	if *mutantsFlag != "" {
 		fmt.Printf("%d mutants caught\n", caught)
 	}
+}
+
+// wanted reports whether a mutant is to be run.
+func (m *mutant) wanted(i int) bool {
+	k, n := 0, 0
+	if _, err := fmt.Sscanf(*mutantsFlag, "%d/%d", &k, &n); err == nil && n > 0 {
+		return i%n == k%n
+	}
+	return *mutantsFlag == "all" || *mutantsFlag != "" && strings.Contains(m.name, *mutantsFlag)
 }
 
 // run builds this package's tests over the mutant and runs them until the

@@ -138,6 +138,25 @@ var violations = map[string]violation{
 		}
 		return k.group.Propose(k.signer, mls.AppDataUpdate{Component: wire.ComponentProfile, Data: (&wire.Profile{Name: "x"}).Append(nil)}, mls.FrameConfig{})
 	},
+	// Not forbidden by itself; what a member makes of it who is no admin is.
+	"proposal-of-an-admin": func(k *kit) ([]byte, error) {
+		if !k.admin() {
+			return nil, errCannot
+		}
+		return k.group.Propose(k.signer, mls.AppDataUpdate{Component: wire.ComponentProfile, Data: (&wire.Profile{Name: "proposed"}).Append(nil)}, mls.FrameConfig{})
+	},
+	"commit-unauthorized": func(k *kit) ([]byte, error) {
+		cfg := mls.CommitConfig{Path: mls.PathAlways}
+		for _, p := range k.m.c.w.ledger.props[k.state] {
+			if _, ok := p.Proposal().(mls.AppDataUpdate); ok {
+				cfg.References = append(cfg.References, p)
+			}
+		}
+		if k.admin() || len(cfg.References) != 1 {
+			return nil, errCannot
+		}
+		return k.commit(cfg)
+	},
 	"private-commit": func(k *kit) ([]byte, error) { return k.commit(mls.CommitConfig{Path: mls.PathAlways, Private: true}) },
 	"impersonation": func(k *kit) ([]byte, error) {
 		p := wire.NewPayload(newAccount(1000).pub, wire.KindChat, "I am somebody else", nil, nostr.Timestamp(0))
@@ -171,6 +190,7 @@ func (w *World) violate(args []string) error {
 		return nil // package mls refuses to make it
 	}
 	w.ledger.broken[wire.MessageIDOf(b)] = args[2]
+	w.ledger.proposed(k.state, b)
 	return w.sealAside(m, k.state, b)
 }
 
