@@ -239,7 +239,7 @@ func (s *step) invalidate(in *retained) {
 func (s *step) resend() {
 	again := map[nostr.ID]bool{}
 	for _, in := range s.g.retainedSorted(func(in *retained) bool {
-		return in.Kind == kindApp && in.Own && !in.Repeat && in.Disposition == invalidated
+		return in.Kind == kindApp && in.Own && !in.Repeat && !in.Unsaid && in.Disposition == invalidated
 	}) {
 		if again[in.Inner] || s.g.stands(in.Inner) {
 			continue

@@ -109,7 +109,7 @@ func (g *Group) measure(tip, root *node) *branch {
 	b := &branch{tip: tip, start: root.epoch}
 	accounts := map[uint64]map[nostr.PubKey]bool{}
 	for _, in := range g.inputs {
-		if in.Kind != kindApp || !in.opened() || in.Disposition == rejected {
+		if in.Kind != kindApp || !in.opened() || in.Disposition == rejected || in.Unsaid {
 			continue
 		}
 		n := g.nodes[in.State]

@@ -48,7 +48,7 @@ func (s *step) send(i *intent) {
 	s.g.note(in)
 	s.putInput(in)
 	s.done(i)
-	s.publish(&outbound{Kind: outMessage, Ref: i.Ref, Relays: targets(n.settings.Routing.Relays)}, event)
+	s.publish(&outbound{Kind: outMessage, Ref: i.Ref, Message: in.ID, Relays: targets(n.settings.Routing.Relays)}, event)
 	s.deliver()
 }
 

@@ -43,6 +43,8 @@ type outbound struct {
 	Welcome  []byte          `json:"welcome,omitempty"`
 	Invitees []storedInvitee `json:"invitees,omitempty"`
 	Done     bool            `json:"done,omitempty"` // a relay accepted it
+	Message  wire.MessageID  `json:"message,omitzero"`
+	Echoed   bool            `json:"echoed,omitempty"` // it came back from a relay, whatever they answer
 
 	id nostr.ID
 }
@@ -244,7 +246,7 @@ func (s *step) giveUp(o *outbound) {
 	e := Effect{Kind: EffectFailed, Epoch: s.g.tip.epoch, Ref: o.Ref, Text: errNoRelay.Error()}
 	if n := s.g.nodes[o.Commit]; o.Kind == outCommit && n != nil && n.pending {
 		n.pending, n.abandoned = false, true
-		if s.g.followed(n) {
+		if o.Echoed || s.g.followed(n) {
 			s.release(n)
 			e.Kind, e.Text = EffectPublished, ""
 		} else {
@@ -253,9 +255,23 @@ func (s *step) giveUp(o *outbound) {
 		}
 		s.changed = true
 	}
+	if o.Kind == outMessage {
+		s.unsaid(o)
+	}
 	if o.Ref != "" {
 		s.effect(e)
 	}
+}
+
+// unsaid takes an own message back as a witness: nobody else can count what
+// every relay refused, and members who count differently choose differently.
+func (s *step) unsaid(o *outbound) {
+	in := s.g.inputs[o.Message]
+	if in == nil || o.Echoed {
+		return
+	}
+	in.Unsaid, s.g.meta.Witnessed, s.changed = true, true, true
+	s.putInput(in)
 }
 
 // followed reports whether others have built on an own commit or talked after

@@ -26,7 +26,11 @@ func (s *step) receive(e *nostr.Event) Outcome {
 	if !g.addressed(ev) {
 		return outcome(WrongRecipient, nil)
 	}
-	if g.out[ev.Event] != nil {
+	if o := g.out[ev.Event]; o != nil {
+		if !o.Echoed {
+			o.Echoed = true
+			s.putOut(o)
+		}
 		return outcome(OwnEcho, nil)
 	}
 	if g.raw[ev.Event] != nil {
@@ -182,9 +186,14 @@ func (s *step) ingest(b []byte) Outcome {
 	return outcome(in.Category, err)
 }
 
-// revive makes an abandoned commit a candidate: its bytes came back from a
+// revive makes an abandoned commit a candidate, and lets an own message count
+// again: its bytes came back from a
 // relay, so others have seen what every relay refused.
 func (s *step) revive(in *retained) {
+	if in.Unsaid {
+		in.Unsaid, s.g.meta.Witnessed, s.changed = false, true, true
+		s.putInput(in)
+	}
 	n := s.g.nodes[in.State]
 	if in.Kind != kindCommit || n == nil || !n.abandoned {
 		return

@@ -69,6 +69,7 @@ type retained struct {
 	Payload []byte       `json:"payload,omitempty"`
 	Inner   nostr.ID     `json:"inner,omitzero"`
 	Shown   bool         `json:"shown,omitempty"`  // delivered and not withdrawn
+	Unsaid  bool         `json:"unsaid,omitempty"` // own message that every relay refused
 	Repeat  bool         `json:"repeat,omitempty"` // own message sent again on another branch
 	Ref     string       `json:"ref,omitempty"`
 

@@ -32,7 +32,8 @@ type member struct {
 	// What the oracle goes by.
 	root     *state
 	received map[wire.MessageID]receipt
-	highest  uint64 // epoch it ever was in
+	unsaid   map[wire.MessageID]bool // own messages given up, because no relay took them
+	highest  uint64                  // epoch it ever was in
 	watch    watch
 	holds    map[string]bool // states on its disk, by commit
 	private  map[string]bool // of those, own commits that no relay accepted
@@ -48,7 +49,7 @@ type receipt struct{ highest uint64 }
 func newMember(c *Client, id string, g *group.Group) *member {
 	m := &member{
 		seat: &seat{c.name, id}, c: c, g: g, told: map[string]bool{}, received: map[wire.MessageID]receipt{},
-		holds: map[string]bool{}, private: map[string]bool{}, asked: map[string]bool{}, kinds: map[string]string{},
+		unsaid: map[wire.MessageID]bool{}, holds: map[string]bool{}, private: map[string]bool{}, asked: map[string]bool{}, kinds: map[string]string{},
 	}
 	m.root = c.w.ledger.named(g.Tip()) // a founder's is not known yet
 	return m
@@ -154,6 +155,9 @@ func (m *member) stored(t *transaction, outs []group.Output, packets []*packet) 
 		w.cover.record(m, r)
 		w.transcript.record(r)
 		states = states || strings.HasPrefix(r.Key, "node/")
+		if id, ok := strings.CutPrefix(r.Key, "out/"); ok && r.Value == nil {
+			m.gaveUp(id)
+		}
 	}
 	for i, p := range packets {
 		if outs[i].Outcome.Refetch {

@@ -78,6 +78,8 @@ func (c *Client) begin(from *Client) error {
 		m := *old
 		m.c = c
 		m.effects, m.told = slices.Clone(old.effects), maps.Clone(old.told)
+		m.unsaid = maps.Clone(old.unsaid)
+		m.watch.taken, m.watch.nowTaken = maps.Clone(old.watch.taken), nil
 		m.received, m.holds, m.private = maps.Clone(old.received), maps.Clone(old.holds), maps.Clone(old.private)
 		m.asked, m.kinds, m.addresses = maps.Clone(old.asked), maps.Clone(old.kinds), slices.Clone(old.addresses)
 		m.watch.last, m.watch.unsaved = nil, nil

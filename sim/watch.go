@@ -3,10 +3,12 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
 )
 
@@ -42,6 +44,9 @@ type watch struct {
 	durable look      // as stored
 	highest uint64    // epoch as stored
 	unsaved []wire.MessageID
+
+	taken    map[nostr.ID]bool // own events that a relay said it took, or gave back
+	nowTaken []nostr.ID        // not stored yet
 }
 
 // saw checks one Step while it happens: the tip moves when a pass ends or a
@@ -71,6 +76,12 @@ func (m *member) saw(before look, in group.Input, p *packet, out *group.Output) 
 	}
 	if err := m.wakesInTime(after, out); err != nil {
 		return err
+	}
+	if r, ok := in.(group.RelayResult); ok && r.Accepted {
+		m.watch.nowTaken = append(m.watch.nowTaken, r.Event)
+	}
+	if p != nil && out.Outcome.Category == group.OwnEcho {
+		m.watch.nowTaken = append(m.watch.nowTaken, p.event.ID)
 	}
 	m.highest = max(m.highest, after.epoch)
 	if p != nil && !out.Outcome.Refetch {
@@ -206,11 +217,21 @@ func (m *member) situation(tip string) *situation {
 		}
 	}
 	for _, a := range l.said {
-		if a.by == m.seat {
+		if _, back := m.received[a.id]; a.by == m.seat && (back || !m.unsaid[a.id]) {
 			v.messages = append(v.messages, a)
 		}
 	}
 	return v
+}
+
+// gaveUp notes that a member no longer tries to publish an event. If no relay
+// took it, nobody else has it.
+func (m *member) gaveUp(event string) {
+	id, err := nostr.ParseID(event)
+	if err != nil || m.watch.taken[id] || slices.Contains(m.watch.nowTaken, id) {
+		return
+	}
+	m.unsaid[m.c.w.ledger.messages[id]] = true
 }
 
 // sawLoad is saw for a restart. The times of an open pass survive, but the
@@ -235,7 +256,7 @@ func (m *member) forgetUnsaved(records []group.Record) {
 	for _, id := range m.watch.unsaved {
 		delete(m.received, id)
 	}
-	m.watch.unsaved = nil
+	m.watch.unsaved, m.watch.nowTaken = nil, nil
 	m.highest = m.watch.highest
 	m.holds, m.private = map[string]bool{}, map[string]bool{}
 	m.note(&group.Output{Records: records})
@@ -244,5 +265,12 @@ func (m *member) forgetUnsaved(records []group.Record) {
 // saved notes that what was taken in is durable.
 func (m *member) saved() {
 	m.watch.unsaved = m.watch.unsaved[:0]
+	for _, id := range m.watch.nowTaken {
+		if m.watch.taken == nil {
+			m.watch.taken = map[nostr.ID]bool{}
+		}
+		m.watch.taken[id] = true
+	}
+	m.watch.nowTaken = nil
 	m.watch.highest, m.watch.durable = m.highest, m.look()
 }
