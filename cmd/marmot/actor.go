@@ -13,6 +13,7 @@ import (
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/nostr/relay"
 	"github.com/marmotgo/marmot/store"
+	"github.com/marmotgo/marmot/store/keywrap"
 	"github.com/marmotgo/marmot/wire"
 )
 
@@ -33,7 +34,7 @@ type actor struct {
 // other: with --dir the other verbs can look into it afterwards.
 func (d *demo) newActor(ctx context.Context, name string) (*actor, error) {
 	a := &actor{name: name, home: &app{home: d.dir}, relay: d.relayURL, key: nostr.GenerateSecretKey()}
-	if err := a.home.addAccount(a.key); err != nil {
+	if _, err := a.home.addAccount(a.key, keywrap.Options{Method: keywrap.KeyFile}); err != nil {
 		return nil, err
 	}
 	if err := a.start(ctx); err != nil {

@@ -16,13 +16,14 @@ import (
 // app is one invocation: where it reads and writes, and the flags that all
 // verbs share.
 type app struct {
-	in       io.Reader
-	out, err io.Writer
-	json     bool
-	account  string
-	home     string
-	timeout  time.Duration
-	trace    string // file for a trace of branch decisions; empty for none
+	in             io.Reader
+	out, err       io.Writer
+	json           bool
+	account        string
+	home           string
+	timeout        time.Duration
+	passphraseFile string // holds the passphrase of the database; empty: ask
+	trace          string // file for a trace of branch decisions; empty for none
 
 	args []string // as given, to hand over to the process that owns the account
 	// shared is the open account when this invocation runs in the process that
@@ -62,11 +63,12 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.account, "account", "", "account to use: npub, or the beginning of one (default: see account use)")
 	flags.StringVar(&a.home, "home", "", "folder with all accounts (default: $MARMOT_HOME, else the platform's data folder)")
 	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an outcome")
+	flags.StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of the database, if it is under one (default: ask)")
 	flags.StringVar(&a.trace, "trace", "", "write a trace of branch decisions to this new file: no keys, texts or identities (see replay)")
 	root.AddCommand(
 		newDemoCommand(a), a.accountCommand(), a.keysCommand(), a.groupsCommand(), a.invitesCommand(),
 		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.editCommand(), a.deleteCommand(), a.messagesCommand(), a.watchCommand(), a.syncCommand(),
-		a.relayCommand(), a.doctorCommand(), a.replayCommand(),
+		a.relayCommand(), a.storeCommand(), a.doctorCommand(), a.replayCommand(),
 	)
 	usageErrors(root)
 	return root

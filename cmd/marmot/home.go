@@ -13,12 +13,12 @@ import (
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/store"
+	"github.com/marmotgo/marmot/store/keywrap"
 )
 
 // Files of an account's folder, which is named by its npub.
 const (
 	fileDatabase = "account.db"
-	fileKey      = "account.key"
 	fileCurrent  = "current" // in the home: the account used by default
 )
 
@@ -115,39 +115,75 @@ func (a *app) use(key nostr.PubKey) error {
 	return os.WriteFile(filepath.Join(home, fileCurrent), []byte(key.Npub()+"\n"), 0o600)
 }
 
-// openStore opens an account's database with the key in the file beside it.
+// openStore opens an account's database with the key that is wrapped beside it.
 func (a *app) openStore(key nostr.PubKey) (*store.Store, error) {
+	db, _, err := a.openWithKey(key)
+	return db, err
+}
+
+// openWithKey also returns the database key.
+func (a *app) openWithKey(key nostr.PubKey) (*store.Store, store.Key, error) {
 	dir, err := a.accountDir(key)
 	if err != nil {
-		return nil, err
+		return nil, store.Key{}, err
 	}
-	dbKey, err := store.KeyFile(filepath.Join(dir, fileKey))
+	dbKey, _, err := keywrap.Open(dir, key.Npub(), a.ask())
 	if err != nil {
-		return nil, err
+		return nil, dbKey, err
 	}
-	return store.Open(filepath.Join(dir, fileDatabase), dbKey)
+	path := filepath.Join(dir, fileDatabase)
+	db, err := store.Open(path, dbKey)
+	if !errors.Is(err, store.ErrKey) {
+		return db, dbKey, err
+	}
+	return a.finishRekey(dir, path, err)
+}
+
+// finishRekey opens a database that got its new key just before the process
+// was stopped, and puts the new wrapping in force.
+func (a *app) finishRekey(dir, path string, before error) (*store.Store, store.Key, error) {
+	staged, err := keywrap.Staged(dir, a.ask())
+	if err != nil {
+		return nil, staged, before
+	}
+	db, err := store.Open(path, staged)
+	if err != nil {
+		return nil, staged, before
+	}
+	if err := keywrap.Commit(dir); err != nil {
+		return nil, staged, errors.Join(err, db.Close())
+	}
+	return db, staged, nil
 }
 
 // addAccount makes the folder and database of a new account, and makes it the
-// default if it is the first.
-func (a *app) addAccount(secret nostr.SecretKey) error {
+// default if it is the first. It returns what the database key is wrapped under.
+func (a *app) addAccount(secret nostr.SecretKey, o keywrap.Options) (keywrap.Method, error) {
 	key := secret.PubKey()
 	all, err := a.accounts()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if slices.Contains(all, key) {
-		return fmt.Errorf("account %s is here already", key.Npub())
+		return "", fmt.Errorf("account %s is here already", key.Npub())
 	}
-	db, err := a.openStore(key)
+	dir, err := a.accountDir(key)
 	if err != nil {
-		return err
+		return "", err
+	}
+	dbKey, method, err := keywrap.Create(dir, key.Npub(), o)
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir)) // there was nothing before
+	}
+	db, err := store.Open(filepath.Join(dir, fileDatabase), dbKey)
+	if err != nil {
+		return "", err
 	}
 	err = db.Write([]group.Record{{Key: keyNsec, Value: secret[:], Secret: true}}, nil)
 	if err = errors.Join(err, db.Close()); err != nil || len(all) > 0 {
-		return err
+		return method, err
 	}
-	return a.use(key)
+	return method, a.use(key)
 }
 
 // secretKey reads an account's Nostr key from its database.

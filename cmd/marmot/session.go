@@ -37,16 +37,15 @@ func (a *app) withAccount(ctx context.Context, serve bool, f func(context.Contex
 		return err
 	}
 	for {
+		if code, err := a.handOver(ctx, key); err == nil { // asks for no passphrase
+			return exitCode(code).orNil()
+		}
 		db, err := a.openStore(key)
 		if err == nil {
 			return a.own(ctx, key, db, serve, f)
 		}
 		if !errors.Is(err, store.ErrInUse) {
 			return err
-		}
-		code, err := a.handOver(ctx, key)
-		if err == nil {
-			return exitCode(code).orNil()
 		}
 		select {
 		case <-time.After(retryOpen): // its owner is starting, stopping, or a short verb

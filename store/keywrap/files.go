@@ -18,7 +18,8 @@ func newSecret() []byte {
 	return b
 }
 
-// newKeyFile makes a key file with a fresh secret.
+// newKeyFile makes a key file with a fresh secret. It never writes over one: a
+// crash before the new wrapping is in place leaves the old one whole.
 func (w *wrapped) newKeyFile(dir, path string) ([]byte, error) {
 	w.KeyFile = legacyKeyFile
 	if path != "" {
@@ -27,9 +28,19 @@ func (w *wrapped) newKeyFile(dir, path string) ([]byte, error) {
 			return nil, fmt.Errorf("keywrap: %w", err)
 		}
 		w.KeyFile = abs
+	} else if exists(w.keyFilePath(dir)) {
+		w.KeyFile = fmt.Sprintf("account-%x.key", w.Salt[:4])
+	}
+	if exists(w.keyFilePath(dir)) {
+		return nil, fmt.Errorf("keywrap: %s is there already: name another file", w.keyFilePath(dir))
 	}
 	secret := newSecret()
 	return secret, writeFile(w.keyFilePath(dir), secret)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (w *wrapped) keyFilePath(dir string) string {

@@ -105,25 +105,32 @@ func Create(dir, name string, o Options) (store.Key, Method, error) {
 	if o.Method == "" {
 		o.Method = Choose()
 	}
-	if _, err := os.Stat(filepath.Join(dir, File)); err == nil {
-		return store.Key{}, "", fmt.Errorf("keywrap: %s is there already", File)
+	if Exists(dir) {
+		return store.Key{}, "", fmt.Errorf("keywrap: the account in %s has a key already", dir)
 	}
 	key := store.NewKey()
-	return key, o.Method, save(dir, name, key, o)
+	return key, o.Method, save(dir, File, name, key, o)
 }
 
 // Open returns the database key of the account in folder dir. Of a folder from
 // before keys were wrapped it returns the key in the key file.
 func Open(dir, name string, ask Ask) (store.Key, Method, error) {
-	w, err := load(dir)
+	w, err := load(dir, File)
 	if errors.Is(err, fs.ErrNotExist) {
+		if !Exists(dir) {
+			return store.Key{}, "", fmt.Errorf("keywrap: %s holds no key: %w", dir, fs.ErrNotExist)
+		}
 		key, err := store.KeyFile(filepath.Join(dir, legacyKeyFile))
 		return key, KeyFile, err
 	}
 	if err != nil {
 		return store.Key{}, "", err
 	}
-	kek, err := w.unlock(dir, name, ask)
+	return w.unwrap(dir, ask)
+}
+
+func (w *wrapped) unwrap(dir string, ask Ask) (store.Key, Method, error) {
+	kek, err := w.unlock(dir, ask)
 	if err != nil {
 		return store.Key{}, w.Method, err
 	}
@@ -145,23 +152,60 @@ func Exists(dir string) bool {
 // Rewrap wraps the database key of an account anew, under another method or a
 // fresh secret of the same. The old way does not open it any more, once this
 // has returned; whoever kept a copy of the old file and its secret still has the
-// key, see [store.Rekey].
+// key, and [store.Rekey] is for that.
 func Rewrap(dir, name string, key store.Key, o Options) (Method, error) {
+	method, err := Stage(dir, name, key, o)
+	if err != nil {
+		return "", err
+	}
+	return method, Commit(dir)
+}
+
+// stagedFile holds a wrapping that is not in force yet.
+const stagedFile = File + ".next"
+
+// Stage prepares a wrapping of key and leaves the one in force as it is. It is
+// for a database that is about to get another key: see [Commit].
+func Stage(dir, name string, key store.Key, o Options) (Method, error) {
 	if o.Method == "" {
 		o.Method = Choose()
 	}
-	before, err := load(dir)
+	return o.Method, save(dir, stagedFile, name, key, o)
+}
+
+// Staged returns the key that [Stage] wrapped last, if [Commit] did not follow:
+// a crash came between. The error is [fs.ErrNotExist] when there is none.
+func Staged(dir string, ask Ask) (store.Key, error) {
+	w, err := load(dir, stagedFile)
+	if err != nil {
+		return store.Key{}, err
+	}
+	key, _, err := w.unwrap(dir, ask)
+	return key, err
+}
+
+// Commit puts the staged wrapping in force and removes what the one before was
+// under.
+func Commit(dir string) error {
+	before, err := load(dir, File)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+		return err
 	}
-	if err := save(dir, name, key, o); err != nil {
-		return "", err
+	if err := os.Rename(filepath.Join(dir, stagedFile), filepath.Join(dir, File)); err != nil {
+		return fmt.Errorf("keywrap: %w", err)
 	}
-	return o.Method, forget(dir, before, o)
+	if err := syncFolder(dir); err != nil {
+		return err
+	}
+	after, err := load(dir, File)
+	if err != nil {
+		return err
+	}
+	return forget(dir, before, after)
 }
 
 // save writes the wrapped key, whole or not at all.
-func save(dir, name string, key store.Key, o Options) error {
+func save(dir, file, name string, key store.Key, o Options) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keywrap: %w", err)
 	}
@@ -183,20 +227,20 @@ func save(dir, name string, key store.Key, o Options) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, File), append(b, '\n'))
+	return writeFile(filepath.Join(dir, file), append(b, '\n'))
 }
 
-func load(dir string) (*wrapped, error) {
-	b, err := os.ReadFile(filepath.Join(dir, File))
+func load(dir, file string) (*wrapped, error) {
+	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return nil, fmt.Errorf("keywrap: %w", err)
 	}
 	w := &wrapped{}
 	if err := json.Unmarshal(b, w); err != nil || w.Version < 1 {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, File)
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, file)
 	}
 	if w.Version > version {
-		return nil, fmt.Errorf("keywrap: %s was written by a newer version; it was left as it is", File)
+		return nil, fmt.Errorf("keywrap: %s was written by a newer version; it was left as it is", file)
 	}
 	return w, nil
 }
@@ -256,7 +300,7 @@ func (w *wrapped) lock(dir, name string, o Options) ([]byte, error) {
 }
 
 // unlock finds or asks for the secret of a wrapping.
-func (w *wrapped) unlock(dir, name string, ask Ask) ([]byte, error) {
+func (w *wrapped) unlock(dir string, ask Ask) ([]byte, error) {
 	switch w.Method {
 	case Keychain:
 		return w.fromKeychain()
@@ -270,26 +314,46 @@ func (w *wrapped) unlock(dir, name string, ask Ask) ([]byte, error) {
 	return nil, fmt.Errorf("%w: unknown method", ErrDamaged)
 }
 
-// forget removes what the wrapping before was under, and nothing of the new one.
-func forget(dir string, before *wrapped, now Options) error {
+// forget removes what the wrapping before was under, unless the new one is
+// under the same.
+func forget(dir string, before, after *wrapped) error {
 	switch {
 	case before == nil: // the key file held the database key itself
-		if now.Method == KeyFile && (now.KeyFile == "" || now.KeyFile == filepath.Join(dir, legacyKeyFile)) {
-			return nil // it was written over
-		}
 		return shred(filepath.Join(dir, legacyKeyFile))
-	case before.Method == KeyFile:
-		old := before.keyFilePath(dir)
-		if after, err := load(dir); err != nil || (after.Method == KeyFile && after.keyFilePath(dir) == old) {
-			return err
-		}
-		return shred(old)
-	case before.Method == Keychain:
-		after, err := load(dir)
-		if err != nil || (after.Method == Keychain && after.Name == before.Name) {
-			return err
-		}
+	case before.Method == KeyFile && (after.Method != KeyFile || after.keyFilePath(dir) != before.keyFilePath(dir)):
+		return shred(before.keyFilePath(dir))
+	case before.Method == Keychain && (after.Method != Keychain || after.Name != before.Name):
 		return before.dropFromKeychain()
 	}
 	return nil
+}
+
+// MethodOf returns what the account's key in folder dir is wrapped under.
+func MethodOf(dir string) (Method, error) {
+	w, err := load(dir, File)
+	if errors.Is(err, fs.ErrNotExist) && Exists(dir) {
+		return KeyFile, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return w.Method, nil
+}
+
+// Destroy removes the account's wrapped key and what it is wrapped under: the
+// database can never be opened again.
+func Destroy(dir string) error {
+	w, err := load(dir, File)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return shred(filepath.Join(dir, legacyKeyFile))
+	case err == nil && w.Method == KeyFile:
+		err = shred(w.keyFilePath(dir))
+	case err == nil && w.Method == Keychain:
+		err = w.dropFromKeychain()
+	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return shred(filepath.Join(dir, File))
 }

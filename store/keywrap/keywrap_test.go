@@ -3,6 +3,7 @@ package keywrap
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func checkFiles(t *testing.T, dir string, key store.Key, method Method) {
 		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, %v", e.Name(), info.Mode(), err)
 		}
-		if e.Name() == legacyKeyFile && method != KeyFile {
+		if strings.HasSuffix(e.Name(), ".key") && method != KeyFile {
 			t.Errorf("the key file stays under %s", method)
 		}
 	}
@@ -175,6 +176,9 @@ func TestBad(t *testing.T) {
 	if _, _, err := Open(dir, "n", nil); !errors.Is(err, ErrNoAsk) {
 		t.Errorf("nobody to ask: %v", err)
 	}
+	if _, _, err := Open(filepath.Join(dir, "nowhere"), "n", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no account: %v", err)
+	}
 	path := filepath.Join(dir, File)
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -192,5 +196,34 @@ func TestBad(t *testing.T) {
 		if _, _, err := Open(dir, "n", saying("x")); err == nil {
 			t.Errorf("%s: it opens", name)
 		}
+	}
+}
+
+// TestCrashWhileStaged stops before the new wrapping is in force: the old one
+// opens, and the staged key can be had.
+func TestCrashWhileStaged(t *testing.T) {
+	dir := t.TempDir()
+	key, _, err := Create(dir, "n", Options{Method: KeyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Staged(dir, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing is staged: %v", err)
+	}
+	next := store.NewKey()
+	if _, err := Stage(dir, "n", next, Options{Method: KeyFile}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := Open(dir, "n", nil); err != nil || got != key {
+		t.Errorf("the old key: %v", err)
+	}
+	if got, err := Staged(dir, nil); err != nil || got != next {
+		t.Errorf("the staged key: %v", err)
+	}
+	if err := Commit(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := Open(dir, "n", nil); err != nil || got != next {
+		t.Errorf("the new key: %v", err)
 	}
 }
