@@ -391,6 +391,11 @@ func (a *Account) tick() {
 	if err := a.flush(); err != nil {
 		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}
+	if s, ok := a.cfg.Store.(interface{ Tidy() error }); ok {
+		if err := s.Tidy(); err != nil {
+			a.cfg.Log.Warn("deleted values were not overwritten yet", "error", err)
+		}
+	}
 }
 
 const idleWake = time.Minute

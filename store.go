@@ -7,7 +7,9 @@ import (
 )
 
 // Store keeps what one account must not lose. Package store has one over
-// encrypted SQLite. Its methods may be called from several goroutines.
+// encrypted SQLite. Its methods may be called from several goroutines. A store
+// that keeps traces of deleted values for a while may have a method Tidy() error
+// that removes them; the account calls it from time to time.
 type Store interface {
 	// Get returns a value, or nil without an error if there is none.
 	Get(key string) ([]byte, error)

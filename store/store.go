@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/ncruces/go-sqlite3"
@@ -36,7 +37,14 @@ type Store struct {
 	mu   sync.Mutex
 	conn *sqlite3.Conn
 	aead cipher.AEAD
+
+	erased bool      // something was deleted or replaced since the log was emptied
+	tidied time.Time // when it was emptied last
 }
+
+// tidyAfter is how long deleted values may stay in the write-ahead log while
+// the database is written to.
+const tidyAfter = 2 * time.Second
 
 // Open opens or makes the database at path, encrypted under key. An empty path
 // is a database in memory. The folder is made 0700, the file 0600.
@@ -140,7 +148,7 @@ func (s *Store) Close() error {
 	if s.conn == nil {
 		return nil
 	}
-	err := s.conn.Close()
+	err := errors.Join(s.tidy(), s.conn.Close())
 	s.conn = nil
 	return err
 }
@@ -235,6 +243,32 @@ func (s *Store) Write(records, entries []group.Record) error {
 		}
 		return fmt.Errorf("store: write: %w", err)
 	}
+	if len(records) > 0 {
+		s.erased = true
+	}
+	if s.erased && time.Since(s.tidied) > tidyAfter {
+		_ = s.tidy() // what was written is safe; the next write tries again
+	}
+	return nil
+}
+
+// Tidy empties the write-ahead log, in which older versions of values stay
+// after they were deleted or replaced. Writes do so from time to time; a caller
+// that is idle should too. It costs nothing when there is nothing to do.
+func (s *Store) Tidy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil || !s.erased {
+		return nil
+	}
+	return s.tidy()
+}
+
+func (s *Store) tidy() error {
+	if err := s.conn.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		return fmt.Errorf("store: the log was not emptied: %w", err)
+	}
+	s.erased, s.tidied = false, time.Now()
 	return nil
 }
 
