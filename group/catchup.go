@@ -55,7 +55,8 @@ func (g *Group) farAhead() bool {
 	return false
 }
 
-// waitsForMore reports that commits are here which no pass may admit yet.
+// waitsForMore reports that commits, or a witness that may change the choice,
+// are here which no pass may admit yet.
 func (g *Group) waitsForMore() bool {
 	if !g.hold.on || g.meta.Pass != nil {
 		return false
@@ -65,7 +66,7 @@ func (g *Group) waitsForMore() bool {
 			return true
 		}
 	}
-	return false
+	return g.meta.Witnessed && g.contested()
 }
 
 // wake is when a hold ends or may end.

@@ -215,14 +215,17 @@ func (s *step) enqueue(in Input) {
 	case SetRetention:
 		i.Kind, i.Ref, i.Retention = intentRetention, in.Ref, in.Retention
 	case Disband:
-		s.g.meta.Disband = &disband{Ref: in.Ref}
-		s.cross(Gated)
-		return // pursued by pursueDisband, now and whenever it lost
+		i.Ref = in.Ref
+		if !s.g.ended() {
+			s.g.meta.Disband = &disband{Ref: in.Ref}
+			s.cross(Gated)
+			return // pursued by pursueDisband, now and whenever it lost
+		}
 	case SelfUpdate:
 		i.Kind, i.Ref = intentUpdate, in.Ref
 	case Leave:
 		i.Kind, i.Ref = intentLeave, in.Ref
-		s.g.meta.Leaving = true
+		s.g.meta.Leaving = !s.g.ended()
 		s.cross(Gated)
 	}
 	s.push(i)
@@ -234,6 +237,10 @@ func (g *Group) asked() bool { return g.meta.Leaving && g.meta.LeaveFor != state
 // push queues an intent durably. The proof that an update needs is asked for
 // when it is due.
 func (s *step) push(i *intent) {
+	if s.g.ended() {
+		s.refuse(i, ErrRemoved) // by the pass that this very step closed
+		return
+	}
 	if s.g.asked() && i.Kind != intentLeave {
 		s.refuse(i, ErrLeaving) // nothing else may follow a SelfRemove
 		return

@@ -149,7 +149,7 @@ func (w *World) checkWaiting(m *member, v *situation, r group.Record) error {
 		if a := w.ledger.said[id]; a != nil && m.has(v, a.state) {
 			return fmt.Errorf("%s has not decided about message %s", m, a.label)
 		}
-		if s := w.ledger.commits[id]; s != nil && m.has(v, s.parent) && in.State == "" && w.ledger.broken[id] == "" {
+		if s := w.ledger.commits[id]; s != nil && m.has(v, s.parent) && m.knows(s.needs) && in.State == "" && w.ledger.broken[id] == "" {
 			return fmt.Errorf("%s has not placed commit %s although it has its parent", m, w.ledger.labels[id])
 		}
 	}

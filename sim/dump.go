@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
 )
 
 func (w *World) nameOfAccount(k nostr.PubKey) string {
@@ -59,10 +61,26 @@ func (w *World) Dump() string {
 				}
 				fmt.Fprintf(&b, " %s %s %q %s\n", w.nameOfAccount(e.Actor), w.nameOfAccount(e.Subject), text, e.Ref)
 			}
+			m.dumpInputs(&b)
 			st := m.g.Status()
 			st.Members, st.Admins = nil, nil
 			fmt.Fprintf(&b, "  in %s, %+v\n", w.describe(w.ledger.named(m.g.Tip())), st)
 		}
 	}
 	return b.String()
+}
+
+// dumpInputs writes what a member retains.
+func (m *member) dumpInputs(b *strings.Builder) {
+	records, err := m.c.disk.records(m.prefix())
+	if err != nil {
+		fmt.Fprintf(b, "  %v\n", err)
+	}
+	for _, r := range records {
+		var in inputRecord
+		var id wire.MessageID
+		if name, ok := strings.CutPrefix(r.Key, "input/"); ok && id.UnmarshalText([]byte(name)) == nil && json.Unmarshal(r.Value, &in) == nil {
+			fmt.Fprintf(b, "  retains %s: %s of epoch %d, %s %s, state %.6s\n", m.c.w.ledger.labels[id], in.Kind, in.Epoch, in.Disposition, in.Category, in.State)
+		}
+	}
 }

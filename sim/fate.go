@@ -76,12 +76,19 @@ func (w *World) pushTimes(p *packet, r *relay, c *Client) []time.Duration {
 // withheld reports whether a relay keeps an event to itself, as long as there
 // is trouble.
 func (w *World) withheld(p *packet, r *relay) bool {
-	return r.lies && w.fate.decide(fmt.Sprintf("withhold %s %s", p.label, r.name), "no", func(rng *rand.Rand) string {
-		if chance(rng, 0.2) {
-			return "yes"
-		}
-		return "no"
-	}) == "yes"
+	if !r.lies || w.fate.off {
+		return false
+	}
+	key := fmt.Sprintf("withhold %s %s", p.label, r.name)
+	if _, ok := w.withholds[key]; !ok {
+		w.withholds[key] = w.fate.decide(key, "no", func(rng *rand.Rand) string {
+			if chance(rng, 0.2) {
+				return "yes"
+			}
+			return "no"
+		}) == "yes"
+	}
+	return w.withholds[key]
 }
 
 // reception is how a relay takes a publication.

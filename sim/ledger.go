@@ -22,13 +22,15 @@ type ledger struct {
 	commits  map[wire.MessageID]*state // by the commit that leads there
 	order    []*state
 	said     map[wire.MessageID]*said
-	asks     map[wire.MessageID]*state     // standalone proposals, by the state they were made in
-	messages map[nostr.ID]wire.MessageID   // what is in an event
-	junk     map[nostr.ID]bool             // events that nobody can use
-	labels   map[wire.MessageID]string     // of the first event of a message
-	props    map[*state]mls.ProposalSet    // standalone proposals of a state
-	broken   map[wire.MessageID]string     // commits that must be refused, and why
-	bySeat   map[*seat]map[string]*reading // what a member's records say
+	asks     map[wire.MessageID]*state          // standalone proposals, by the state they were made in
+	messages map[nostr.ID]wire.MessageID        // what is in an event
+	junk     map[nostr.ID]bool                  // events that nobody can use
+	labels   map[wire.MessageID]string          // of the first event of a message
+	props    map[*state]mls.ProposalSet         // standalone proposals of a state
+	refs     map[mls.ProposalRef]wire.MessageID // of standalone proposals
+	asker    map[wire.MessageID]*seat           // who made them
+	broken   map[wire.MessageID]string          // commits that must be refused, and why
+	bySeat   map[*seat]map[string]*reading      // what a member's records say
 }
 
 // state is one epoch on one branch.
@@ -49,6 +51,7 @@ type state struct {
 	committer  nostr.PubKey
 	privileged bool
 	disbands   bool
+	needs      []wire.MessageID // standalone proposals that it refers to
 }
 
 // said is one application message: a payload sealed in a state.
@@ -72,7 +75,7 @@ func newLedger() *ledger {
 	return &ledger{
 		states: map[string]*state{}, commits: map[wire.MessageID]*state{}, said: map[wire.MessageID]*said{},
 		asks: map[wire.MessageID]*state{}, messages: map[nostr.ID]wire.MessageID{}, junk: map[nostr.ID]bool{},
-		labels: map[wire.MessageID]string{}, props: map[*state]mls.ProposalSet{}, broken: map[wire.MessageID]string{},
+		labels: map[wire.MessageID]string{}, props: map[*state]mls.ProposalSet{}, refs: map[mls.ProposalRef]wire.MessageID{}, asker: map[wire.MessageID]*seat{}, broken: map[wire.MessageID]string{},
 		bySeat: map[*seat]map[string]*reading{},
 	}
 }
@@ -235,13 +238,13 @@ func (l *ledger) published(m *member, p *packet) error {
 	if _, err := s.group.Verify(msg); err != nil {
 		return fmt.Errorf("%s published a proposal that does not verify: %w", m, err)
 	}
-	l.proposed(s, b)
+	l.proposed(m, s, b)
 	l.asks[id] = s
 	return nil
 }
 
 // proposed notes a proposal that verifies in a state.
-func (l *ledger) proposed(s *state, b []byte) {
+func (l *ledger) proposed(m *member, s *state, b []byte) {
 	msg, err := mls.DecodeMessage(b)
 	if err != nil {
 		return
@@ -252,6 +255,7 @@ func (l *ledger) proposed(s *state, b []byte) {
 			l.props[s] = mls.ProposalSet{}
 		}
 		l.props[s][p.Ref()] = p
+		l.refs[p.Ref()], l.asker[wire.MessageIDOf(b)] = wire.MessageIDOf(b), m.seat
 	}
 }
 
@@ -299,6 +303,10 @@ func (l *ledger) publishedCommit(m *member, parent *state, id wire.MessageID, ms
 	props, err := commit.Proposals(l.props[parent])
 	if err != nil {
 		return err
+	}
+	s.needs = nil
+	for _, ref := range commit.Refs() {
+		s.needs = append(s.needs, l.refs[ref])
 	}
 	_, path := commit.Path()
 	onlyDepartures := len(props) > 0

@@ -167,12 +167,10 @@ func (m *member) stored(t *transaction, outs []group.Output, packets []*packet) 
 	}
 	m.saved()
 	if states {
-		if err := m.listen(); err != nil {
-			return err
-		}
 		if err := w.ledger.learn(m, t.records); err != nil {
 			return err
 		}
+		m.listen()
 	}
 	for s := w.ledger.named(m.g.Tip()); m.root == nil && s != nil; s = s.parent {
 		if s.parent == nil {
@@ -183,7 +181,7 @@ func (m *member) stored(t *transaction, outs []group.Output, packets []*packet) 
 }
 
 // listen follows the group's addresses, and asks what a new one has.
-func (m *member) listen() error {
+func (m *member) listen() {
 	var now []string
 	fresh := false
 	for _, a := range m.g.Addresses() {
@@ -193,10 +191,14 @@ func (m *member) listen() error {
 	}
 	fresh = fresh && len(m.addresses) > 0
 	m.addresses = now
-	if fresh {
-		return m.c.fetchSoon()
+	if life := m.c.life; fresh {
+		m.c.w.after(0, func() error {
+			if m.c.life != life {
+				return nil
+			}
+			return m.c.fetchSoon()
+		})
 	}
-	return nil
 }
 
 func (m *member) carryOut(out *group.Output) error {

@@ -137,7 +137,8 @@ func shrink(t *testing.T, seed uint64, s *Script, cause error) {
 		return Shape(err) == want
 	}
 	if !fails(s) {
-		t.Errorf("seed %d: its script does not fail in the same way", seed)
+		_, err := play(t, Config{}, s, nil)
+		t.Errorf("seed %d: its script does not fail in the same way: %v", seed, err)
 		return
 	}
 	s = Shrink(s, 3000, fails)

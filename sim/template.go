@@ -107,6 +107,7 @@ func (l *ledger) clone() *ledger {
 	n := *l
 	n.states, n.commits, n.order = maps.Clone(l.states), maps.Clone(l.commits), slices.Clone(l.order)
 	n.said, n.asks, n.messages = maps.Clone(l.said), maps.Clone(l.asks), maps.Clone(l.messages)
+	n.refs, n.asker = maps.Clone(l.refs), maps.Clone(l.asker)
 	n.junk, n.labels, n.props, n.broken = maps.Clone(l.junk), maps.Clone(l.labels), maps.Clone(l.props), maps.Clone(l.broken)
 	n.bySeat = map[*seat]map[string]*reading{}
 	for s, all := range l.bySeat {

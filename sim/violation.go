@@ -190,7 +190,7 @@ func (w *World) violate(args []string) error {
 		return nil // package mls refuses to make it
 	}
 	w.ledger.broken[wire.MessageIDOf(b)] = args[2]
-	w.ledger.proposed(k.state, b)
+	w.ledger.proposed(m, k.state, b)
 	return w.sealAside(m, k.state, b)
 }
 

@@ -204,7 +204,7 @@ func (m *member) situation(tip string) *situation {
 		return nil
 	}
 	for id := range m.received {
-		if s := l.commits[id]; s != nil && l.broken[id] == "" && !m.private[id.String()] {
+		if s := l.commits[id]; s != nil && l.broken[id] == "" && !m.private[id.String()] && m.knows(s.needs) {
 			v.commits[s] = true
 		}
 		if a := l.said[id]; a != nil {
@@ -224,6 +224,17 @@ func (m *member) situation(tip string) *situation {
 	return v
 }
 
+// knows reports whether a member has proposals, without which a commit that
+// refers to them is no edge yet.
+func (m *member) knows(proposals []wire.MessageID) bool {
+	for _, id := range proposals {
+		if _, ok := m.received[id]; !ok && m.c.w.ledger.asker[id] != m.seat {
+			return false
+		}
+	}
+	return true
+}
+
 // gaveUp notes that a member no longer tries to publish an event. If no relay
 // took it, nobody else has it.
 func (m *member) gaveUp(event string) {
@@ -239,8 +250,9 @@ func (m *member) gaveUp(event string) {
 func (m *member) sawLoad(before look, out *group.Output) error {
 	m.watch.last = nil
 	after := m.look()
+	held := !m.watch.held.IsZero() // what was held is not held any more
 	m.watch.opened, m.watch.held = time.Time{}, time.Time{}
-	if before.convergence == group.Settled && after.convergence != group.Settled && !m.c.rogue {
+	if !held && before.convergence == group.Settled && after.convergence != group.Settled && !m.c.rogue {
 		return fmt.Errorf("%s was settled, and after a restart it is not", m)
 	}
 	if err := m.judge(before, after, group.Tick{}); err != nil {

@@ -29,6 +29,7 @@ type World struct {
 	cut        map[string]bool // "client relay" pairs that do not reach each other
 	groups     []string        // MLS group ids in hex, as they were founded
 	packets    map[nostr.ID]*packet
+	withholds  map[string]bool
 	tries      map[string]int // publications of a packet at a relay
 	queue      schedule
 	injected   int     // events past all obligations
@@ -47,7 +48,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 	}
 	w := &World{
 		cfg: cfg, start: time.Unix(1_790_000_000, 0), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
-		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{}, tries: map[string]int{},
+		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{}, tries: map[string]int{}, withholds: map[string]bool{},
 		ledger: newLedger(), cover: cover, transcript: transcript{sha256.New()},
 		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, SQLite: cfg.SQLite, Join: cfg.JoinUpdate},
 	}
@@ -269,7 +270,8 @@ func (w *World) fingerprint() (out string, busy bool) {
 		for _, m := range c.members {
 			st := m.g.Status()
 			out += fmt.Sprint(m.old, m.g.Tip(), st.Outstanding, st.Queued, st.Convergence, " ")
-			busy = busy || !m.old && st.Outstanding > 0
+			soon := !m.wake.IsZero() && m.wake.Sub(c.now()) < 10*time.Minute
+			busy = busy || !m.old && (st.Outstanding > 0 || soon)
 		}
 	}
 	return out, busy
