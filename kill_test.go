@@ -74,16 +74,23 @@ func (c child) run() {
 	select {}
 }
 
-// killed runs the member in a process of its own and kills it.
-func (p *person) killed(do string, when func()) {
+// command is the member as a process of its own.
+func (p *person) command(c child) *exec.Cmd {
 	p.t.Helper()
-	b, err := json.Marshal(child{Path: p.path, Key: p.key.Nsec(), Relay: p.relays[0], Group: p.last, Do: do})
+	b, err := json.Marshal(c)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "MARMOT_CHILD="+string(b))
 	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// killed runs the member in a process of its own and kills it.
+func (p *person) killed(do string, when func()) {
+	p.t.Helper()
+	cmd := p.command(child{Path: p.path, Key: p.key.Nsec(), Relay: p.relays[0], Group: p.last, Do: do})
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -246,14 +253,7 @@ func logged(a *marmot.Account, f func(marmot.Update) bool) (bool, error) {
 // whether it ended by itself.
 func (p *person) work(c child) bool {
 	p.t.Helper()
-	b, err := json.Marshal(c)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "MARMOT_CHILD="+string(b))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	out, err := p.command(c).Output()
 	return err == nil && string(out) == "done\n"
 }
 
