@@ -428,19 +428,3 @@ func (a *Account) Group(ctx context.Context, id string) (*Group, error) {
 	}
 	return &Group{a: a, key: id}, nil
 }
-
-// Update is one entry of the account's log: something that happened in a
-// group.
-type Update struct {
-	Cursor uint64       `json:"-"`
-	Group  string       `json:"group"` // see [Group.ID]
-	Effect group.Effect `json:"effect"`
-}
-
-func decodeUpdate(cursor uint64, b []byte) (Update, error) {
-	u := Update{Cursor: cursor}
-	if err := json.Unmarshal(b, &u); err != nil {
-		return u, fmt.Errorf("marmot: stored update: %w", err)
-	}
-	return u, nil
-}

@@ -17,10 +17,10 @@ const module = "github.com/marmotgo/marmot"
 
 // layers lists our packages from the top down (docs/architecture.md): a
 // package may import only what stands below it.
-var layers = []string{"cmd/marmot", "examples", "sim", "", "store", "group", "wire", "nostr/relay", "nostr/relayd", "nostr", "mls"}
+var layers = []string{"cmd/marmot", "examples", "sim", "", "store", "timeline", "group", "wire", "nostr/relay", "nostr/relayd", "nostr", "mls"}
 
 // pure packages do no I/O and read no clock.
-var pure = []string{"mls", "nostr", "wire", "group"}
+var pure = []string{"mls", "nostr", "wire", "group", "timeline"}
 
 var impure = []string{"net", "net/http", "os", "database/sql", "syscall", "io/ioutil", "log", "os/exec"}
 

@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/timeline"
 )
 
 // Store keeps what one account must not lose. Package store has one over
@@ -21,7 +23,28 @@ type Store interface {
 	Write(records, entries []group.Record) error
 	// Entries returns up to limit log entries after a cursor, in order.
 	Entries(after uint64, limit int) (cursors []uint64, values [][]byte, err error)
+	TimelineStore
 	Close() error
+}
+
+// TimelineStore is the part of a [Store] that keeps the timeline, a projection
+// of the log. The rules of it are in package timeline.
+type TimelineStore interface {
+	// Project takes up to limit further log entries in, all at once, and reports
+	// whether the whole log is in.
+	Project(limit int) (done bool, err error)
+	// Rebuild forgets the timeline, so that Project builds it again.
+	Rebuild() error
+	// Timeline returns rows of what was taken in.
+	Timeline(q timeline.Query) ([]timeline.Message, error)
+	// Message returns one message; false if there is none with that id.
+	Message(group string, id nostr.ID) (timeline.Message, bool, error)
+	// FindMessages returns up to limit ids of inner events of a group, which
+	// begin with prefix, in hex.
+	FindMessages(group, prefix string, limit int) ([]nostr.ID, error)
+	// Forget deletes what the log and the timeline have of a group, and writes
+	// records, in one transaction.
+	Forget(group string, records []group.Record) error
 }
 
 // Keys of an account's records.

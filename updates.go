@@ -7,22 +7,11 @@ import (
 	"iter"
 
 	"github.com/marmotgo/marmot/group"
-	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/timeline"
 )
 
 // updatesPage is how many log entries are read at a time.
 const updatesPage = 128
-
-// Message returns the inner event of a delivered, restored or withdrawn
-// message.
-func (u Update) Message() (*nostr.Event, bool) {
-	switch u.Effect.Kind {
-	case group.EffectMessage, group.EffectRestored, group.EffectInvalidated:
-		e, err := nostr.ParseRumor(u.Effect.Payload)
-		return e, err == nil
-	}
-	return nil, false
-}
 
 // Updates yields what happened after what subscriber has acknowledged, and
 // goes on with what happens, until ctx ends or the loop is left. Each update
@@ -75,7 +64,7 @@ func (a *Account) History(after uint64, limit int) ([]Update, error) {
 	}
 	out := make([]Update, len(cursors))
 	for i, c := range cursors {
-		if out[i], err = decodeUpdate(c, values[i]); err != nil {
+		if out[i], err = timeline.Decode(c, values[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -105,11 +105,12 @@ func (s *Store) prepare(key Key, encrypted bool) error {
 	case err != nil:
 		return fmt.Errorf("store: open: %w", err)
 	}
-	return s.migrate()
+	return s.migrate(math.MaxInt)
 }
 
-// migrate brings the schema to this version, each step in a transaction.
-func (s *Store) migrate() error {
+// migrate brings the schema to this version, or only through the first steps;
+// each in a transaction.
+func (s *Store) migrate(through int) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (s *Store) migrate() error {
 	if version > len(files) {
 		return ErrNewer
 	}
-	for i := version; i < len(files); i++ {
+	for i := version; i < min(len(files), through); i++ {
 		sql, err := migrations.ReadFile(files[i])
 		if err != nil {
 			return err
@@ -230,18 +231,8 @@ func (s *Store) Write(records, entries []group.Record) error {
 	if s.conn == nil {
 		return fs.ErrClosed
 	}
-	if err := s.conn.Exec("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("store: write: %w", err)
-	}
-	err := s.write(records, entries)
-	if err == nil {
-		err = s.conn.Exec("COMMIT")
-	}
-	if err != nil {
-		if !s.conn.GetAutocommit() {
-			_ = s.conn.Exec("ROLLBACK") // the first error is the one to report
-		}
-		return fmt.Errorf("store: write: %w", err)
+	if err := s.transaction(func() error { return s.write(records, entries) }); err != nil {
+		return err
 	}
 	if len(records) > 0 {
 		s.erased = true

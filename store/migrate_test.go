@@ -1,0 +1,100 @@
+package store
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/timeline"
+	"github.com/marmotgo/marmot/wire"
+)
+
+// olderHome writes a database as the version with the first n migrations did.
+func olderHome(t *testing.T, path string, key Key, n int) {
+	t.Helper()
+	if err := makeFile(path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openRaw(path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.migrate(n); err != nil {
+		t.Fatal(err)
+	}
+	e := wire.NewPayload(nostr.PubKey{1}, wire.KindChat, "from an older home", nil, 1)
+	b, err := json.Marshal(timeline.Update{Group: "aa", Effect: group.Effect{
+		ID: "m", Kind: group.EffectMessage, At: time.Unix(1, 0), Message: wire.MessageID{1}, Payload: wire.EncodePayload(e),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write([]group.Record{{Key: "k", Value: []byte("v")}}, []group.Record{{Key: "aa/m", Value: b}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMigrations opens a home of every older schema: nothing is lost, and its
+// messages can be read and found.
+func TestMigrations(t *testing.T) {
+	for n := 1; n <= newestSchema(t); n++ {
+		path, key := filepath.Join(t.TempDir(), "a.db"), NewKey()
+		olderHome(t, path, key, n)
+		s, err := Open(path, key)
+		if err != nil {
+			t.Fatalf("from schema %d: %v", n, err)
+		}
+		defer s.Close()
+		if b, err := s.Get("k"); err != nil || string(b) != "v" {
+			t.Errorf("from schema %d: the value is %q, %v", n, b, err)
+		}
+		if done, err := s.Project(10); err != nil || !done {
+			t.Fatalf("from schema %d: %v, %v", n, done, err)
+		}
+		found, err := s.Timeline(timeline.Query{Search: "older"})
+		if err != nil || len(found) != 1 || found[0].Text != "from an older home" {
+			t.Errorf("from schema %d: found %v, %v", n, found, err)
+		}
+	}
+}
+
+func newestSchema(t *testing.T) int {
+	t.Helper()
+	files, err := migrations.ReadDir("migrations")
+	if err != nil || len(files) < 2 {
+		t.Fatal(len(files), err)
+	}
+	return len(files)
+}
+
+// TestDamagedMessage shows that a message is there whose entry does not
+// authenticate, and the others.
+func TestDamagedMessage(t *testing.T) {
+	path, key := filepath.Join(t.TempDir(), "a.db"), NewKey()
+	olderHome(t, path, key, newestSchema(t))
+	s, err := Open(path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Project(10); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.conn.Exec("UPDATE log SET value = zeroblob(50)"); err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Timeline(timeline.Query{Group: "aa"})
+	if err != nil || len(m) != 1 || !m[0].Damaged || m[0].Text != "" || m[0].From != (nostr.PubKey{1}) {
+		t.Errorf("shown: %+v, %v", m, err)
+	}
+	if err := s.Rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.Project(10); err != nil || !done {
+		t.Errorf("a damaged entry stops the timeline: %v, %v", done, err)
+	}
+}

@@ -1,0 +1,44 @@
+// Package timeline is what a person reads in a group, as a projection of the
+// account's log: messages with their edits, deletions and reactions folded in,
+// and rows that tell what happened to the group. It is a pure function of the
+// log: it can be thrown away and built again, and the order in which a message
+// and what refers to it arrive makes no difference.
+//
+// This package has the rules; package store keeps the rows.
+package timeline
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr"
+)
+
+// Update is one entry of the account's log: something that happened in a
+// group.
+type Update struct {
+	Cursor uint64       `json:"-"`
+	Group  string       `json:"group"` // the MLS group id in hex
+	Effect group.Effect `json:"effect"`
+}
+
+// Decode reads a log entry.
+func Decode(cursor uint64, b []byte) (Update, error) {
+	u := Update{Cursor: cursor}
+	if err := json.Unmarshal(b, &u); err != nil {
+		return u, fmt.Errorf("timeline: stored update: %w", err)
+	}
+	return u, nil
+}
+
+// Message returns the inner event of a delivered, restored or withdrawn
+// message.
+func (u Update) Message() (*nostr.Event, bool) {
+	switch u.Effect.Kind {
+	case group.EffectMessage, group.EffectRestored, group.EffectInvalidated:
+		e, err := nostr.ParseRumor(u.Effect.Payload)
+		return e, err == nil
+	}
+	return nil, false
+}
