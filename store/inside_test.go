@@ -9,6 +9,7 @@ import (
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/ext/fts5"
 )
 
 func reopen(t *testing.T, s *Store, path string, key Key) (*Store, error) {
@@ -26,7 +27,7 @@ func openRaw(path string, key Key) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{conn: conn, aead: key.aead()}
-	return s, conn.Exec("PRAGMA hexkey='" + hex.EncodeToString(key.fileKey()) + "'; PRAGMA locking_mode=EXCLUSIVE")
+	return s, errors.Join(conn.Exec("PRAGMA hexkey='"+hex.EncodeToString(key.fileKey())+"'; PRAGMA locking_mode=EXCLUSIVE"), fts5.Register(conn))
 }
 
 // TestSealedInPlace swaps sealed values: each opens only where it was put.

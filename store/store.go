@@ -18,6 +18,7 @@ import (
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/ext/fts5"
 	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // the encrypting file system
 )
 
@@ -103,6 +104,9 @@ func (s *Store) prepare(key Key, encrypted bool) error {
 	case errors.Is(err, sqlite3.NOTADB), errors.Is(err, sqlite3.CORRUPT):
 		return ErrKey
 	case err != nil:
+		return fmt.Errorf("store: open: %w", err)
+	}
+	if err := fts5.Register(s.conn); err != nil { // reads the file, so it needs the key
 		return fmt.Errorf("store: open: %w", err)
 	}
 	return s.migrate(math.MaxInt)
