@@ -67,7 +67,7 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.trace, "trace", "", "write a trace of branch decisions to this new file: no keys, texts or identities (see replay)")
 	root.AddCommand(
 		newDemoCommand(a), a.accountCommand(), a.keysCommand(), a.groupsCommand(), a.invitesCommand(),
-		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.editCommand(), a.deleteCommand(), a.messagesCommand(), a.watchCommand(), a.syncCommand(),
+		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.editCommand(), a.deleteCommand(), a.messagesCommand(), a.searchCommand(), a.watchCommand(), a.syncCommand(),
 		a.relayCommand(), a.storeCommand(), a.doctorCommand(), a.replayCommand(),
 	)
 	usageErrors(root)

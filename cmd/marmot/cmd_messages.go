@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -68,7 +67,7 @@ func (a *app) deleteCommand() *cobra.Command {
 
 func (s *session) about(ctx context.Context, args []string, send func(*marmot.Group, nostr.ID) (nostr.ID, error)) error {
 	return s.sending(ctx, args[0], func(g *marmot.Group) (nostr.ID, error) {
-		to, err := s.pickMessage(g, args[1])
+		to, err := s.pickMessage(ctx, g, args[1])
 		if err != nil {
 			return to, err
 		}
@@ -106,47 +105,28 @@ func (s *session) sending(ctx context.Context, name string, send func(*marmot.Gr
 }
 
 // pickMessage finds a message of a group by its id or the beginning of it.
-func (s *session) pickMessage(g *marmot.Group, name string) (nostr.ID, error) {
+func (s *session) pickMessage(ctx context.Context, g *marmot.Group, name string) (nostr.ID, error) {
 	if id, err := nostr.ParseID(name); err == nil {
 		return id, nil
 	}
-	found := map[nostr.ID]bool{}
-	err := s.eachUpdate(0, func(u marmot.Update) error {
-		m, ok := u.Message()
-		if ok && u.Group == g.ID() && len(name) >= minPrefix && strings.HasPrefix(m.ID.String(), strings.ToLower(name)) {
-			found[m.ID] = true
-		}
-		return nil
-	})
+	if len(name) < minPrefix {
+		return nostr.ID{}, usage(fmt.Errorf("%q is too short for a message: give %d characters of its id, see marmot messages", oneLine(name), minPrefix))
+	}
+	found, err := g.FindMessages(ctx, strings.ToLower(name))
 	if err != nil {
 		return nostr.ID{}, err
 	}
-	for id := range found {
-		if len(found) == 1 {
-			return id, nil
-		}
+	switch len(found) {
+	case 0:
+		return nostr.ID{}, fmt.Errorf("%w: no message starts with %q: see marmot messages", errNotFound, oneLine(name))
+	case 1:
+		return found[0], nil
 	}
-	return nostr.ID{}, fmt.Errorf("%w: %d messages start with %q: see marmot messages", errNotFound, len(found), oneLine(name))
-}
-
-var errStop = errors.New("stop")
-
-// eachUpdate visits the log after a cursor, page by page.
-func (s *session) eachUpdate(after uint64, visit func(marmot.Update) error) error {
-	for {
-		page, err := s.History(after, 256)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, u := range page {
-			if err := visit(u); errors.Is(err, errStop) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			after = u.Cursor
-		}
+	var list []string
+	for _, id := range found {
+		list = append(list, fmt.Sprintf("%.16s", id))
 	}
+	return nostr.ID{}, usage(fmt.Errorf("%q may be %s", oneLine(name), strings.Join(list, " or ")))
 }
 
 // updateLine is an update as JSON, and a schema that stays.
@@ -223,30 +203,6 @@ func (a *app) printUpdate(u marmot.Update) {
 	case group.EffectFailed, group.EffectHelp, group.EffectDisbanded:
 		a.print(nil, "%s  %s: %s", at, strings.ReplaceAll(l.Type, "_", " "), l.Text)
 	}
-}
-
-func (a *app) messagesCommand() *cobra.Command {
-	var after uint64
-	var limit int
-	c := a.verb("messages GROUP", "Show a group's messages, oldest first", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-		g, _, err := s.pickGroup(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		return s.eachUpdate(after, func(u marmot.Update) error {
-			if _, ok := u.Message(); !ok || u.Group != g.ID() {
-				return nil
-			}
-			a.printUpdate(u)
-			if limit--; limit == 0 {
-				return errStop
-			}
-			return nil
-		})
-	})
-	c.Flags().Uint64Var(&after, "after", 0, "start behind this cursor (see --json)")
-	c.Flags().IntVar(&limit, "limit", 0, "show at most this many (default: all)")
-	return c
 }
 
 func (a *app) syncCommand() *cobra.Command {

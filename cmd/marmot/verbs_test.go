@@ -109,9 +109,12 @@ func TestVerbs(t *testing.T) {
 	alice.ok("edit", "Burrow", id, "second, corrected")
 	alice.ok("delete", "Burrow", id)
 	alice.ok("sync")
-	if out := alice.ok("messages", "Burrow"); !strings.Contains(out, "yes?") || !strings.Contains(out, "reacts +") ||
-		!strings.Contains(out, "edits "+id[:8]+": second, corrected") || !strings.Contains(out, "deletes "+id[:8]) {
+	if out := alice.ok("messages", "Burrow"); !strings.Contains(out, "yes?") || !strings.Contains(out, id[:8]+"  you: (deleted)\n") || strings.Contains(out, "second") {
 		t.Errorf("alice reads %s", out)
+	}
+	alice.fails(exitNotFound, "search", "corrected")
+	if out := bob.ok("search", "--group", "burrow", "YES"); !strings.Contains(out, "Burrow") || !strings.Contains(out, "yes?") {
+		t.Errorf("bob finds %s", out)
 	}
 	if out := alice.ok("groups", "status", "Burrow"); !strings.Contains(out, "Burrow: Stable, Settled") || !strings.Contains(out, "→ "+group.NothingToDo) ||
 		!strings.Contains(out, r.URL()+": answers") {
