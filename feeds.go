@@ -76,11 +76,12 @@ func (f *feed) close() {
 }
 
 // live is the filter of the subscription. It goes back as far as events may
-// be late.
+// be late. What is stored comes from the backfill, in an order that loses
+// nothing, so the relay is asked for no more than one of those.
 func (f *feed) live(now time.Time) []nostr.Filter {
 	since := max(nostr.Timestamp(now.Unix())-clockSkew-f.overlap, f.floor)
 	filter := f.filter
-	filter.Since = &since
+	filter.Since, filter.Limit = &since, 1
 	return []nostr.Filter{filter}
 }
 
