@@ -80,6 +80,9 @@ func checkImport(t *testing.T, file, dir, name string) {
 		strings.HasSuffix(name, "/mls/internal/goldilocks") && dir != "mls/suite448" {
 		t.Errorf("%s imports %s: suites 4 and 6 are for those who import mls/suite448", file, name)
 	}
+	if strings.HasPrefix(name, "github.com/prometheus/") && dir != "nostr/relayd/metrics" {
+		t.Errorf("%s imports %s: metrics are for servers", file, name)
+	}
 	target, ours := strings.CutPrefix(name, module)
 	if !ours {
 		return
@@ -91,6 +94,10 @@ func checkImport(t *testing.T, file, dir, name string) {
 		t.Errorf("%s imports %s: mls stands alone", file, name)
 	case from >= 0 && to >= 0 && from > to:
 		t.Errorf("%s imports %s, which stands above it", file, name)
+	case dir == "" && strings.HasPrefix(target, "nostr/relayd"):
+		t.Errorf("%s imports %s: the SDK runs no relay", file, name)
+	case strings.HasPrefix(target, "nostr/relayd/") && !strings.HasPrefix(dir, "cmd/"):
+		t.Errorf("%s imports %s: only a relay that is run needs it", file, name)
 	case dir == "" && strings.HasPrefix(target, "store"):
 		t.Errorf("%s imports %s: the SDK declares its store and does not import one", file, name)
 	}

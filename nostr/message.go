@@ -5,21 +5,24 @@ import (
 	"strconv"
 )
 
-// RelayMessage is what a relay sends (NIP-01, NIP-42). Which fields are set
-// follows from Type.
+// RelayMessage is what a relay sends (NIP-01, NIP-42, NIP-45). Which fields are
+// set follows from Type.
 type RelayMessage struct {
-	Type  string // EVENT, OK, EOSE, CLOSED, NOTICE, AUTH; others are noise
-	SubID string // EVENT, EOSE, CLOSED
+	Type  string // EVENT, OK, EOSE, CLOSED, NOTICE, AUTH, COUNT; others are noise
+	SubID string // EVENT, EOSE, CLOSED, COUNT
 	Event *Event // EVENT
 	ID    ID     // OK: the event answered
 	OK    bool   // OK: whether it was accepted
 	Text  string // OK and CLOSED: reason; NOTICE: text; AUTH: challenge
+
+	Count       uint64 // COUNT
+	Approximate bool   // COUNT: the relay did not count to the end
 }
 
-// ClientMessage is what a client sends (NIP-01, NIP-42).
+// ClientMessage is what a client sends (NIP-01, NIP-42, NIP-45).
 type ClientMessage struct {
-	Type    string // EVENT, REQ, CLOSE, AUTH
-	SubID   string // REQ, CLOSE
+	Type    string // EVENT, REQ, CLOSE, AUTH, COUNT
+	SubID   string // REQ, CLOSE, COUNT
 	Event   *Event // EVENT, AUTH
 	Filters []Filter
 }
@@ -50,6 +53,10 @@ func ParseRelayMessage(b []byte) (RelayMessage, error) {
 		m.Text = s.optionalString()
 	case "NOTICE", "AUTH":
 		m.Text = s.nextString()
+	case "COUNT":
+		m.SubID = s.nextString()
+		s.expect(',')
+		s.count(&m)
 	}
 	s.rest()
 	if err := s.end(); err != nil {
@@ -69,13 +76,13 @@ func ParseClientMessage(b []byte) (ClientMessage, error) {
 	case "EVENT", "AUTH":
 		s.expect(',')
 		m.Event = s.event()
-	case "REQ":
+	case "REQ", "COUNT":
 		m.SubID = s.subID()
 		for s.accept(',') {
 			m.Filters = append(m.Filters, s.filter())
 		}
 		if len(m.Filters) == 0 {
-			s.fail("REQ without a filter")
+			s.fail("request without a filter")
 		}
 	case "CLOSE":
 		m.SubID = s.subID()
@@ -87,6 +94,21 @@ func ParseClientMessage(b []byte) (ClientMessage, error) {
 		return ClientMessage{}, err
 	}
 	return m, nil
+}
+
+// count reads the object of a COUNT answer. Other members, such as hll, are
+// passed over.
+func (s *scanner) count(m *RelayMessage) {
+	s.object(func(key string) {
+		switch key {
+		case "count":
+			m.Count = s.uint(MaxTimestamp)
+		case "approximate":
+			m.Approximate = s.bool()
+		default:
+			s.skip(1)
+		}
+	})
 }
 
 func (s *scanner) nextString() string {
@@ -142,13 +164,25 @@ func (m *RelayMessage) AppendJSON(b []byte) []byte {
 		b = append(b, `",`...)
 		b = strconv.AppendBool(b, m.OK)
 	}
-	if m.Type == "EVENT" || m.Type == "EOSE" || m.Type == "CLOSED" {
+	if m.Type == "EVENT" || m.Type == "EOSE" || m.Type == "CLOSED" || m.Type == "COUNT" {
 		b = appendString(append(b, ','), m.SubID)
 	}
-	if m.Type == "EVENT" {
+	switch m.Type {
+	case "EVENT":
 		b = m.Event.AppendJSON(append(b, ','))
-	} else if m.Type != "EOSE" {
+	case "COUNT":
+		b = m.appendCount(append(b, ','))
+	case "EOSE":
+	default:
 		b = appendString(append(b, ','), m.Text)
 	}
 	return append(b, ']')
+}
+
+func (m *RelayMessage) appendCount(b []byte) []byte {
+	b = strconv.AppendUint(append(b, `{"count":`...), m.Count, 10)
+	if m.Approximate {
+		b = append(b, `,"approximate":true`...)
+	}
+	return append(b, '}')
 }

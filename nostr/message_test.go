@@ -10,17 +10,19 @@ import (
 func TestRelayMessages(t *testing.T) {
 	event, x := goodEvent(t), strings.Repeat("ab", 32)
 	for _, s := range []string{`["EVENT","s",` + event + `]`, `["OK","` + x + `",true,""]`, `["OK","` + x + `",false,"blocked: x"]`,
-		`["EOSE","s"]`, `["CLOSED","s","auth-required: x"]`, `["NOTICE","x"]`, `["AUTH","c"]`} {
+		`["EOSE","s"]`, `["CLOSED","s","auth-required: x"]`, `["NOTICE","x"]`, `["AUTH","c"]`, `["COUNT","s",{"count":238}]`,
+		`["COUNT","s",{"count":1,"approximate":true}]`} {
 		m, err := ParseRelayMessage([]byte(s))
 		if err != nil || string(m.AppendJSON(nil)) != s {
 			t.Errorf("%s: %s, %v", s, m.AppendJSON(nil), err)
 		}
 	}
 	for s, want := range map[string]RelayMessage{
-		`["COUNT","s",{"count":1}]`: {Type: "COUNT"},
-		`["EOSE","s","finish"]`:     {Type: "EOSE", SubID: "s"},
-		`["OK","` + x + `",true]`:   {Type: "OK", OK: true},
-		`["CLOSED","s"]`:            {Type: "CLOSED", SubID: "s"},
+		`["X","s",{"y":1}]`:                    {Type: "X"},
+		`["COUNT","s",{"hll":"00","count":1}]`: {Type: "COUNT", SubID: "s", Count: 1},
+		`["EOSE","s","finish"]`:                {Type: "EOSE", SubID: "s"},
+		`["OK","` + x + `",true]`:              {Type: "OK", OK: true},
+		`["CLOSED","s"]`:                       {Type: "CLOSED", SubID: "s"},
 	} {
 		m, err := ParseRelayMessage([]byte(s))
 		m.ID = ID{}
@@ -29,7 +31,7 @@ func TestRelayMessages(t *testing.T) {
 		}
 	}
 	for _, s := range []string{``, `{}`, `[]`, `[1]`, `["EVENT","s"]`, `["EVENT","s",{}]`, `["OK","ab",true,""]`, `["OK","` + x + `","true",""]`,
-		`["EOSE"]`, `["EOSE",1]`, `["NOTICE"]`, `["AUTH",null]`, `["EOSE","s"`, `["EOSE","s"]]`, `["X",` + strings.Repeat("[", 100) + `]`} {
+		`["EOSE"]`, `["EOSE",1]`, `["NOTICE"]`, `["AUTH",null]`, `["EOSE","s"`, `["EOSE","s"]]`, `["COUNT","s",{"count":-1}]`, `["COUNT","s"]`, `["X",` + strings.Repeat("[", 100) + `]`} {
 		if m, err := ParseRelayMessage([]byte(s)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %+v, %v", s, m, err)
 		}
@@ -38,14 +40,14 @@ func TestRelayMessages(t *testing.T) {
 
 func TestClientMessages(t *testing.T) {
 	event := goodEvent(t)
-	for _, s := range []string{`["EVENT",` + event + `]`, `["AUTH",` + event + `]`, `["REQ","s",{}]`, `["REQ","s",{"kinds":[1]},{"limit":0}]`, `["CLOSE","s"]`} {
+	for _, s := range []string{`["EVENT",` + event + `]`, `["AUTH",` + event + `]`, `["REQ","s",{}]`, `["REQ","s",{"kinds":[1]},{"limit":0}]`, `["CLOSE","s"]`, `["COUNT","s",{"kinds":[1]}]`} {
 		m, err := ParseClientMessage([]byte(s))
 		if err != nil || string(m.AppendJSON(nil)) != s {
 			t.Errorf("%s: %s, %v", s, m.AppendJSON(nil), err)
 		}
 	}
 	for _, s := range []string{`["REQ","s"]`, `["REQ","",{}]`, `["REQ","` + strings.Repeat("s", 65) + `",{}]`, `["CLOSE",""]`, `["CLOSE","s","t"]`,
-		`["COUNT","s",{}]`, `["EVENT"]`, `["EVENT",` + event + `,1]`, `["REQ","s",{"x":1}]`, `["REQ","s",1]`} {
+		`["COUNT","s"]`, `["EVENT"]`, `["EVENT",` + event + `,1]`, `["REQ","s",{"x":1}]`, `["REQ","s",1]`} {
 		if m, err := ParseClientMessage([]byte(s)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %+v, %v", s, m, err)
 		}
@@ -58,6 +60,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`["EVENT",` + event + `]`))
 	f.Add([]byte(`["REQ","s",{"kinds":[1]},{"limit":0}]`))
 	f.Add([]byte(`["OK","` + strings.Repeat("ab", 32) + `",true,"x"]`))
+	f.Add([]byte(`["COUNT","s",{"count":2,"approximate":true}]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := ParseRelayMessage(b); err == nil && memberType(m.Type) {
 			if _, err := ParseRelayMessage(m.AppendJSON(nil)); err != nil {
@@ -74,7 +77,7 @@ func FuzzMessages(f *testing.F) {
 
 func memberType(s string) bool {
 	switch s {
-	case "EVENT", "OK", "EOSE", "CLOSED", "NOTICE", "AUTH":
+	case "EVENT", "OK", "EOSE", "CLOSED", "NOTICE", "AUTH", "COUNT":
 		return true
 	}
 	return false

@@ -37,7 +37,11 @@ func TestNIP49BothWays(t *testing.T) {
 	if err != nil || got != k || security != KeyHandledSecurely {
 		t.Errorf("it does not come back: %v", err)
 	}
-	for _, bad := range []string{"", "ncryptsec1", k.Nsec(), s[:len(s)-1] + "q", encodeBech32(ncryptsecPrefix, make([]byte, ncryptsecSize))} {
+	last := "q"
+	if strings.HasSuffix(s, last) {
+		last = "p"
+	}
+	for _, bad := range []string{"", "ncryptsec1", k.Nsec(), s[:len(s)-1] + last, encodeBech32(ncryptsecPrefix, make([]byte, ncryptsecSize))} {
 		if _, _, err := DecryptSecretKey(bad, nil); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%.12q: %v", bad, err)
 		}

@@ -1,9 +1,10 @@
-package relayd
+package relayd_test
 
 import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,11 +14,53 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/nostr/relayd"
+	"github.com/marmotgo/marmot/nostr/relayd/disk"
 )
 
-func start(t *testing.T, cfg Config) *Running {
+// starter starts a relay for a test.
+type starter func(t *testing.T, cfg relayd.Config) *relayd.Running
+
+// TestStores holds the rules of Nostr over each kind of store.
+func TestStores(t *testing.T) {
+	stores := map[string]starter{"memory": start, "disk": startOnDisk}
+	tests := map[string]func(*testing.T, starter){
+		"QueryOrderAndLimit":            testQueryOrderAndLimit,
+		"Replacement":                   testReplacement,
+		"Deletion":                      testDeletion,
+		"Expiration":                    testExpiration,
+		"GiftWrapsAreForTheirRecipient": testGiftWrapsAreForTheirRecipient,
+		"AuthAndProtected":              testAuthAndProtected,
+		"Refusals":                      testRefusals,
+		"Count":                         testCount,
+		"Full":                          testFull,
+		"Matching":                      testMatching,
+	}
+	for kind, start := range stores {
+		for name, test := range tests {
+			t.Run(kind+"/"+name, func(t *testing.T) { test(t, start) })
+		}
+	}
+}
+
+func startOnDisk(t *testing.T, cfg relayd.Config) *relayd.Running {
 	t.Helper()
-	r, err := Start(":0", cfg)
+	db, err := disk.Open(filepath.Join(t.TempDir(), "relay.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg.Store = db
+	return start(t, cfg)
+}
+
+func start(t *testing.T, cfg relayd.Config) *relayd.Running {
+	t.Helper()
+	r, err := relayd.Start(":0", cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +75,7 @@ type client struct {
 	challenge string
 }
 
-func dial(t *testing.T, r *Running) *client {
+func dial(t *testing.T, r *relayd.Running) *client {
 	t.Helper()
 	ws, _, err := websocket.Dial(t.Context(), r.URL(), nil)
 	if err != nil {
@@ -141,8 +184,8 @@ func event(t testing.TB, k nostr.SecretKey, kind nostr.Kind, at nostr.Timestamp,
 	return e
 }
 
-func TestQueryOrderAndLimit(t *testing.T) {
-	r := start(t, Config{MaxLimit: 4})
+func testQueryOrderAndLimit(t *testing.T, start starter) {
+	r := start(t, relayd.Config{MaxLimit: 4})
 	c := dial(t, r)
 	var same []*nostr.Event
 	for i, at := range []nostr.Timestamp{5, 1, 3, 3, 9} {
@@ -157,7 +200,7 @@ func TestQueryOrderAndLimit(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	slices.SortFunc(same, newestFirst)
+	slices.SortFunc(same, relayd.NewestFirst)
 	c.wantQuery(`{}`, "4", "0", same[0].Content, same[1].Content)
 	c.wantQuery(`{"limit":1}`, "4")
 	c.wantQuery(`{"limit":0}`)
@@ -166,8 +209,8 @@ func TestQueryOrderAndLimit(t *testing.T) {
 	c.wantQuery(`{"since":9},{"until":9,"limit":1}`, "4")
 }
 
-func TestReplacement(t *testing.T) {
-	r := start(t, Config{})
+func testReplacement(t *testing.T, start starter) {
+	r := start(t, relayd.Config{})
 	c := dial(t, r)
 	d := func(v string) nostr.Tag { return nostr.Tag{"d", v} }
 	for _, tt := range []struct {
@@ -191,7 +234,7 @@ func TestReplacement(t *testing.T) {
 
 	// At the same second the lower id stays (NIP-01).
 	x, y := event(t, alice, 10002, 7, "x"), event(t, alice, 10002, 7, "y")
-	if newestFirst(x, y) > 0 {
+	if relayd.NewestFirst(x, y) > 0 {
 		x, y = y, x
 	}
 	c.publish(y)
@@ -200,8 +243,8 @@ func TestReplacement(t *testing.T) {
 	c.wantQuery(`{"kinds":[10002]}`, x.Content)
 }
 
-func TestDeletion(t *testing.T) {
-	r := start(t, Config{})
+func testDeletion(t *testing.T, start starter) {
+	r := start(t, relayd.Config{})
 	c := dial(t, r)
 	mine, theirs := event(t, alice, 1, 1, "mine"), event(t, bob, 1, 1, "theirs")
 	slot := event(t, alice, 30443, 5, "slot", nostr.Tag{"d", "x"})
@@ -232,11 +275,11 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-func TestExpiration(t *testing.T) {
+func testExpiration(t *testing.T, start starter) {
 	now := time.Unix(1000, 0)
 	clock := make(chan time.Time, 1)
 	clock <- now
-	r := start(t, Config{Now: func() time.Time { at := <-clock; clock <- at; return at }})
+	r := start(t, relayd.Config{Now: func() time.Time { at := <-clock; clock <- at; return at }})
 	c := dial(t, r)
 	c.publish(event(t, alice, 1, 1, "stays"))
 	if got := c.publish(event(t, alice, 445, 1, "goes", nostr.Tag{"expiration", "1001"})); got != "true" {
@@ -253,8 +296,8 @@ func TestExpiration(t *testing.T) {
 	c.wantQuery(`{}`, "stays")
 }
 
-func TestGiftWrapsAreForTheirRecipient(t *testing.T) {
-	r := start(t, Config{})
+func testGiftWrapsAreForTheirRecipient(t *testing.T, start starter) {
+	r := start(t, relayd.Config{})
 	c, eve := dial(t, r), dial(t, r)
 	wrap := event(t, key(9), 1059, 1, "wrap", nostr.Tag{"p", bob.PubKey().String()})
 	c.publish(wrap)
@@ -294,8 +337,8 @@ func TestGiftWrapsAreForTheirRecipient(t *testing.T) {
 	}
 }
 
-func TestAuthAndProtected(t *testing.T) {
-	r := start(t, Config{RequireAuth: true})
+func testAuthAndProtected(t *testing.T, start starter) {
+	r := start(t, relayd.Config{RequireAuth: true})
 	c := dial(t, r)
 	note := event(t, alice, 1, 1, "note", nostr.Tag{"-"})
 	if got := c.publish(note); got != "false auth-required: log in first" {
@@ -325,8 +368,8 @@ func TestAuthAndProtected(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	r := start(t, Config{MaxEvents: 2, MaxEventSize: 2000, MaxFilters: 2, MaxSubs: 1, MaxFrame: 4000})
+func testRefusals(t *testing.T, start starter) {
+	r := start(t, relayd.Config{MaxEvents: 2, MaxEventSize: 2000, MaxFilters: 2, MaxSubs: 1, MaxFrame: 4000})
 	c := dial(t, r)
 	bad := event(t, alice, 1, 1, "x")
 	bad.Sig[0] ^= 1
@@ -356,7 +399,7 @@ func TestRefusals(t *testing.T) {
 	if _, end := c.query(`{}`); end != "CLOSED error: too many subscriptions" {
 		t.Error(end)
 	}
-	for _, frame := range []string{`x`, `["REQ","x"]`, `["COUNT","x",{}]`} {
+	for _, frame := range []string{`x`, `["REQ","x"]`, `["COUNT","x"]`} {
 		c.send(frame)
 		if m := c.read(); m.Type != "NOTICE" || !strings.HasPrefix(m.Text, "invalid: ") {
 			t.Errorf("%s: %+v", frame, m)
@@ -369,7 +412,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestDocument(t *testing.T) {
-	r := start(t, Config{Name: "ours", MaxLimit: 7})
+	r := start(t, relayd.Config{Name: "ours", MaxLimit: 7})
 	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http"+strings.TrimPrefix(r.URL(), "ws"), nil)
 	req.Header.Set("Accept", "application/nostr+json")
 	resp, err := http.DefaultClient.Do(req)
@@ -384,7 +427,7 @@ func TestDocument(t *testing.T) {
 			MaxLimit int `json:"max_limit"`
 		}
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || doc.Name != "ours" || len(doc.NIPs) != 7 || doc.Limitation.MaxLimit != 7 {
+	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || doc.Name != "ours" || len(doc.NIPs) != 8 || doc.Limitation.MaxLimit != 7 {
 		t.Error(doc, err)
 	}
 	if resp.Header.Get("Content-Type") != "application/nostr+json" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
@@ -393,44 +436,44 @@ func TestDocument(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	r := start(t, Config{})
+	r := start(t, relayd.Config{})
 	c := dial(t, r)
 	for i := range 20 {
 		c.publish(event(t, alice, 1, nostr.Timestamp(i), strconv.Itoa(i)))
 	}
-	r.SetFaults(Faults{Duplicate: 1})
+	r.SetFaults(relayd.Faults{Duplicate: 1})
 	if got, _ := c.query(`{}`); len(got) != 40 {
 		t.Errorf("duplicate: %d", len(got))
 	}
-	r.SetFaults(Faults{Drop: 0.5, Seed: 7})
+	r.SetFaults(relayd.Faults{Drop: 0.5, Seed: 7})
 	first, _ := c.query(`{}`)
-	r.SetFaults(Faults{Drop: 0.5, Seed: 7})
+	r.SetFaults(relayd.Faults{Drop: 0.5, Seed: 7})
 	if again, _ := c.query(`{}`); len(first) == 0 || len(first) == 20 || !slices.Equal(first, again) {
 		t.Errorf("drop: %v, then %v", first, again)
 	}
-	r.SetFaults(Faults{Reorder: 8, Delay: 2 * time.Millisecond})
+	r.SetFaults(relayd.Faults{Reorder: 8, Delay: 2 * time.Millisecond})
 	if got, _ := c.query(`{}`); len(got) != 20 || slices.IsSortedFunc(got, func(a, b string) int { x, _ := strconv.Atoi(a); y, _ := strconv.Atoi(b); return y - x }) {
 		t.Errorf("reorder: %v", got)
 	}
-	r.SetFaults(Faults{PageLimit: 3})
+	r.SetFaults(relayd.Faults{PageLimit: 3})
 	c.wantQuery(`{}`, "19", "18", "17")
 	forged := event(t, bob, 1, 3, "forged")
-	r.SetFaults(Faults{PageLimit: 1, Forge: func([]nostr.Filter) []*nostr.Event { return []*nostr.Event{forged} }})
+	r.SetFaults(relayd.Faults{PageLimit: 1, Forge: func([]nostr.Filter) []*nostr.Event { return []*nostr.Event{forged} }})
 	c.wantQuery(`{}`, "19", "forged")
-	r.SetFaults(Faults{EarlyEOSE: true})
+	r.SetFaults(relayd.Faults{EarlyEOSE: true})
 	c.wantQuery(`{"limit":1}`)
 	for c.read().Type != "EVENT" {
 	}
-	r.SetFaults(Faults{Refuse: func(e *nostr.Event) string { return "blocked: " + e.Content }})
+	r.SetFaults(relayd.Faults{Refuse: func(e *nostr.Event) string { return "blocked: " + e.Content }})
 	if got := c.publish(event(t, alice, 1, 1, "x")); got != "false blocked: x" {
 		t.Error(got)
 	}
 	lost := event(t, alice, 1, 1, "lost")
-	r.SetFaults(Faults{Lose: func(*nostr.Event) bool { return true }})
+	r.SetFaults(relayd.Faults{Lose: func(*nostr.Event) bool { return true }})
 	if got := c.publish(lost); got != "true" || len(r.Events()) != 20 {
 		t.Error(got, len(r.Events()))
 	}
-	r.SetFaults(Faults{Silent: true})
+	r.SetFaults(relayd.Faults{Silent: true})
 	c.send(`["REQ","s",{}]`)
 	c.send(`["EVENT",` + string(lost.AppendJSON(nil)) + `]`)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -441,7 +484,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestCloseAndDisconnect(t *testing.T) {
-	r := start(t, Config{})
+	r := start(t, relayd.Config{})
 	c := dial(t, r)
 	c.query(`{}`)
 	if r.Conns() != 1 {

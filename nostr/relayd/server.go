@@ -2,13 +2,10 @@ package relayd
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -16,37 +13,67 @@ import (
 	"github.com/marmotgo/marmot/nostr"
 )
 
-// Server is a relay. It is an [http.Handler] for its WebSocket and its NIP-11
-// document.
+// closeGrace is how long Close waits for clients to take what was queued for
+// them and to answer the close frame.
+const closeGrace = time.Second
+
+// Server is a relay. It is an [http.Handler] for its WebSocket, its NIP-11
+// document and a page for people.
 type Server struct {
 	cfg    Config
+	store  Store // guarded by mu
 	faults faultState
-	ctx    context.Context // ends with Close
+	stats  counters
+	ctx    context.Context // ends with Close, after closeGrace at the latest
 	cancel context.CancelFunc
 
-	mu     sync.Mutex // guards what follows
-	events *store
-	conns  map[*conn]bool
-	closed bool
-	wg     sync.WaitGroup // one for each connection
+	closing  sync.RWMutex // held for reading while something is handed over
+	closed   atomic.Bool
+	incoming chan *submission
+	kept     chan struct{} // closed when keeper is through
+
+	mu      sync.Mutex // guards what follows, and the store
+	conns   map[*conn]bool
+	origins map[string]*origin
+	wg      sync.WaitGroup // one for each connection
 }
 
-// New returns a relay that listens nowhere yet; see [Start].
+// New returns a relay that listens nowhere yet; see [Start]. Close ends it.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), conns: make(map[*conn]bool)}
-	s.events = newStore(s.cfg.MaxEvents)
+	s := &Server{
+		cfg: cfg.withDefaults(), conns: make(map[*conn]bool), origins: make(map[string]*origin),
+		incoming: make(chan *submission, 2*batchSize), kept: make(chan struct{}),
+	}
+	s.store = s.cfg.Store
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.SetFaults(cfg.Faults)
+	go func() {
+		defer close(s.kept)
+		s.keeper()
+	}()
 	return s
 }
 
-// Close ends all connections and waits for them.
+// Close stores and answers what clients have sent, tells them that it goes, and
+// returns when all connections have ended. It waits a second for a client that
+// does not answer.
 func (s *Server) Close() error {
+	s.closing.Lock()
+	first := s.closed.CompareAndSwap(false, true)
+	s.closing.Unlock()
+	if first {
+		close(s.incoming)
+	}
+	<-s.kept
 	s.mu.Lock()
-	s.closed = true
+	for c := range s.conns {
+		c.finish()
+	}
 	s.mu.Unlock()
-	s.cancel()
+	grace := time.AfterFunc(closeGrace, s.cancel)
+	defer grace.Stop()
 	s.wg.Wait()
+	s.cancel()
 	return nil
 }
 
@@ -71,57 +98,21 @@ func (s *Server) Conns() int {
 func (s *Server) Events() []*nostr.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.events.order)
-}
-
-// Add stores an event as if a client that may publish it had sent it, and tells
-// subscribers. It reports the answer a client would get.
-func (s *Server) Add(e *nostr.Event) (accepted bool, reason string) {
-	return s.publish(e, func(nostr.PubKey) bool { return true })
-}
-
-// publish checks, stores and passes on an event.
-func (s *Server) publish(e *nostr.Event, authed func(nostr.PubKey) bool) (accepted bool, reason string) {
-	now := s.now()
-	switch {
-	case e.Kind == nostr.KindAuth:
-		return false, "invalid: an auth event is not published"
-	case len(e.AppendJSON(nil)) > s.cfg.MaxEventSize:
-		return false, "invalid: event is too large"
-	case e.Verify() != nil:
-		return false, "invalid: bad id or signature"
-	case expired(e, now):
-		return false, "invalid: event has expired"
-	case nostr.Protected(e) && !authed(e.PubKey):
-		return false, "auth-required: only its author may publish this event"
+	const all = 1<<31 - 1
+	out, _, err := s.store.Query(&nostr.Filter{}, Scope{All: true}, all, all)
+	if err != nil {
+		s.cfg.Log.Error("the events could not be read", "error", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e.Kind.Ephemeral() {
-		s.broadcast(e)
-		return true, ""
-	}
-	fresh, reason := s.events.add(e, now)
-	if fresh {
-		s.broadcast(e)
-	}
-	return fresh || strings.HasPrefix(reason, "duplicate:"), reason
-}
-
-// broadcast hands e to the subscriptions it matches. It holds s.mu, so it
-// never waits for a client: one that does not keep up is disconnected.
-func (s *Server) broadcast(e *nostr.Event) {
-	for c := range s.conns {
-		c.offer(e)
-	}
+	return out
 }
 
 func (s *Server) now() nostr.Timestamp { return nostr.Timestamp(s.cfg.Now().Unix()) }
 
-// ServeHTTP answers a WebSocket handshake or a request for the NIP-11 document.
+// ServeHTTP answers a WebSocket handshake, a request for the NIP-11 document, or
+// a browser.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		s.serveDocument(w, r)
+		s.servePage(w, r)
 		return
 	}
 	// A relay is for every web page: events prove themselves, and a login is the
@@ -132,20 +123,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ws.SetReadLimit(s.cfg.MaxFrame)
 	c := newConn(s, ws, s.addresses(r))
-	if !s.enter(c) {
+	if !s.enter(c, s.addressOf(r)) {
+		s.stats.turned.Add(1)
 		ws.Close(websocket.StatusTryAgainLater, "no more connections")
 		return
 	}
 	defer s.leave(c)
+	s.stats.connected.Add(1)
 	c.run()
 }
 
-func (s *Server) enter(c *conn) bool {
+func (s *Server) enter(c *conn, address string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= s.cfg.MaxConns {
+	o := s.origins[address]
+	if o == nil {
+		o = &origin{}
+	}
+	if s.closed.Load() || len(s.conns) >= s.cfg.MaxConns || s.cfg.MaxConnsPerAddress > 0 && o.conns >= s.cfg.MaxConnsPerAddress {
 		return false
 	}
+	s.forgetOrigins()
+	o.conns++
+	c.address, c.origin = address, o
+	s.origins[address] = o
 	s.conns[c] = true
 	s.wg.Add(1)
 	return true
@@ -155,7 +156,31 @@ func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	c.origin.conns--
 	s.wg.Done()
+}
+
+// maxOrigins is how many addresses are remembered before those without
+// connections and debts are forgotten.
+const maxOrigins = 10_000
+
+// forgetOrigins holds s.mu. An address is remembered after it has left, or it
+// could come back with a full bucket each time.
+func (s *Server) forgetOrigins() {
+	if len(s.origins) < maxOrigins {
+		return
+	}
+	now := time.Now()
+	for address, o := range s.origins {
+		if o.conns == 0 && o.idle(now) {
+			delete(s.origins, address)
+		}
+	}
+	for address, o := range s.origins {
+		if o.conns == 0 && len(s.origins) >= maxOrigins {
+			delete(s.origins, address)
+		}
+	}
 }
 
 // addresses are the relay URLs a NIP-42 answer on this connection may name.
@@ -164,73 +189,4 @@ func (s *Server) addresses(r *http.Request) []string {
 		return []string{s.cfg.URL}
 	}
 	return []string{"ws://" + r.Host + r.URL.Path, "wss://" + r.Host + r.URL.Path}
-}
-
-func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Access-Control-Allow-Headers", "*")
-	w.Header().Set("Access-Control-Allow-Methods", "GET, OPTIONS")
-	if r.Method == http.MethodOptions {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	if !strings.Contains(r.Header.Get("Accept"), "application/nostr+json") {
-		fmt.Fprintln(w, s.cfg.Name+": a Nostr relay. Connect with a Nostr client.")
-		return
-	}
-	w.Header().Set("Content-Type", "application/nostr+json")
-	json.NewEncoder(w).Encode(map[string]any{
-		"name":           s.cfg.Name,
-		"description":    s.cfg.Description,
-		"supported_nips": []int{1, 9, 11, 40, 42, 59, 70},
-		"software":       "https://github.com/marmotgo/marmot",
-		"limitation": map[string]any{
-			"max_message_length": s.cfg.MaxFrame,
-			"max_subscriptions":  s.cfg.MaxSubs,
-			"max_subid_length":   nostr.MaxSubID,
-			"max_limit":          s.cfg.MaxLimit,
-			"default_limit":      s.cfg.MaxLimit,
-			"auth_required":      s.cfg.RequireAuth,
-			"payment_required":   false,
-			"restricted_writes":  s.cfg.RequireAuth,
-		},
-	})
-}
-
-// Running is a [Server] that listens on an address.
-type Running struct {
-	*Server
-	url  string
-	http *http.Server
-	done chan struct{}
-}
-
-// Start listens on addr and serves until Close. Without a host, as in ":0" for
-// any free port, it listens on loopback only.
-func Start(addr string, cfg Config) (*Running, error) {
-	if strings.HasPrefix(addr, ":") {
-		addr = "127.0.0.1" + addr
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("relayd: %w", err)
-	}
-	r := &Running{Server: New(cfg), url: "ws://" + l.Addr().String(), done: make(chan struct{})}
-	r.http = &http.Server{Handler: r.Server, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(r.done)
-		r.http.Serve(l)
-	}()
-	return r, nil
-}
-
-// URL returns the relay's address, such as ws://127.0.0.1:43210.
-func (r *Running) URL() string { return r.url }
-
-// Close stops listening, ends all connections and waits for them.
-func (r *Running) Close() error {
-	err := r.http.Close()
-	<-r.done
-	r.Server.Close()
-	return err
 }

@@ -5,40 +5,69 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/marmotgo/marmot/nostr"
 )
 
-// store keeps events newest first, the lower id first at the same second, which
-// is the order NIP-01 answers in. It is not safe for concurrent use.
-type store struct {
-	limit   int
-	order   []*nostr.Event
-	byID    map[nostr.ID]*nostr.Event
-	current map[string]*nostr.Event // replaceable and addressable, by address
+// Store keeps the events of a [Server], which knows the rules: what replaces,
+// deletes and expires what. The server makes one call at a time. The events are
+// shared and must not be changed.
+type Store interface {
+	// Batch runs f, whose writes are durable when Batch returns nil. After an
+	// error none of them is there.
+	Batch(f func() error) error
 
-	// What kind 5 events asked to delete, so that it stays away (NIP-09).
-	deletedIDs   map[nostr.ID][]nostr.PubKey
-	deletedAddrs map[string]nostr.Timestamp
+	// Event returns an event, nil without an error if there is none.
+	Event(id nostr.ID) (*nostr.Event, error)
+	// Current returns the event at an [Address], nil if there is none.
+	Current(address string) (*nostr.Event, error)
+	// Deleters returns who has asked to delete an event (NIP-09): the authors of
+	// the stored kind 5 events that name its id.
+	Deleters(id nostr.ID) ([]nostr.PubKey, error)
+	// DeletedUntil returns the newest time of the stored kind 5 events of author
+	// that name an address, 0 for none.
+	DeletedUntil(author nostr.PubKey, address string) (nostr.Timestamp, error)
+
+	// Insert keeps an event that is not there yet.
+	Insert(e *nostr.Event) error
+	// Remove forgets an event, if it is there.
+	Remove(id nostr.ID) error
+	// Expired returns up to limit events that [Expired] holds for.
+	Expired(now nostr.Timestamp, limit int) ([]nostr.ID, error)
+	// Oldest returns the oldest event that is neither a deletion nor has an
+	// address, nil if there is none.
+	Oldest() (*nostr.Event, error)
+
+	// Query returns what a filter selects, newest first and the lower id first at
+	// the same second, as far as s allows and up to limit events or maxBytes of
+	// JSON, and how many bytes they have.
+	Query(f *nostr.Filter, s Scope, limit, maxBytes int) ([]*nostr.Event, int, error)
+	// Count returns how many events the filters select together, up to limit.
+	Count(filters []nostr.Filter, s Scope, limit int) (int, error)
+	// Size returns how many events are kept, and their bytes of JSON.
+	Size() (events int, bytes int64)
 }
 
-func newStore(limit int) *store {
-	return &store{
-		limit:        limit,
-		byID:         make(map[nostr.ID]*nostr.Event),
-		current:      make(map[string]*nostr.Event),
-		deletedIDs:   make(map[nostr.ID][]nostr.PubKey),
-		deletedAddrs: make(map[string]nostr.Timestamp),
-	}
+// Scope is what a client may see: nothing that has expired, and only gift wraps
+// that are addressed to one of its keys (NIP-59).
+type Scope struct {
+	Now     nostr.Timestamp
+	Readers []nostr.PubKey
+	All     bool // everything, for the relay itself
 }
 
-func newestFirst(a, b *nostr.Event) int {
+func (s *Scope) allows(e *nostr.Event) bool {
+	return s.All || !Expired(e, s.Now) && mayRead(e, s.Readers)
+}
+
+// NewestFirst is the order of answers (NIP-01): the lower id first at the same
+// second.
+func NewestFirst(a, b *nostr.Event) int {
 	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
-// address is the key under which one event replaces another, "" for none.
-func address(e *nostr.Event) string {
+// Address is the key under which one event replaces another, "" for none.
+func Address(e *nostr.Event) string {
 	switch {
 	case e.Kind.Replaceable():
 		return addressOf(e.Kind, e.PubKey.String(), "")
@@ -53,130 +82,19 @@ func addressOf(kind nostr.Kind, pubkey, d string) string {
 	return strconv.Itoa(int(kind)) + ":" + pubkey + ":" + d
 }
 
-// add keeps a verified event. What it returns is the reason of the OK message;
-// fresh tells whether subscribers are to hear of the event.
-func (s *store) add(e *nostr.Event, now nostr.Timestamp) (fresh bool, reason string) {
-	if s.byID[e.ID] != nil {
-		return false, "duplicate: already have this event"
-	}
-	if s.isDeleted(e) {
-		return false, "blocked: deleted by its author"
-	}
-	addr := address(e)
-	if old := s.current[addr]; addr != "" && old != nil {
-		if newestFirst(old, e) < 0 {
-			return false, "duplicate: have a newer event"
-		}
-		s.remove(old)
-	}
-	if len(s.order) >= s.limit {
-		s.expire(now)
-	}
-	if len(s.order) >= s.limit {
-		return false, "error: relay is full"
-	}
-	i, _ := slices.BinarySearchFunc(s.order, e, newestFirst)
-	s.order = slices.Insert(s.order, i, e)
-	s.byID[e.ID] = e
-	if addr != "" {
-		s.current[addr] = e
-	}
-	if e.Kind == nostr.KindDeletion {
-		s.applyDeletion(e)
-	}
-	return true, ""
-}
-
-func (s *store) remove(e *nostr.Event) {
-	if i, ok := slices.BinarySearchFunc(s.order, e, newestFirst); ok {
-		s.order = slices.Delete(s.order, i, i+1)
-	}
-	delete(s.byID, e.ID)
-	if addr := address(e); addr != "" && s.current[addr] == e {
-		delete(s.current, addr)
-	}
-}
-
-func (s *store) expire(now nostr.Timestamp) {
-	for _, e := range slices.Clone(s.order) {
-		if expired(e, now) {
-			s.remove(e)
-		}
-	}
-}
-
-// expired is NIP-40. A deletion does not expire: what it deleted stays away, and
-// so the memory for that is bounded by the events kept.
-func expired(e *nostr.Event, now nostr.Timestamp) bool {
+// Expired is NIP-40. A deletion does not expire: what it deleted stays away.
+func Expired(e *nostr.Event, now nostr.Timestamp) bool {
 	at, ok := nostr.Expiration(e)
 	return ok && at <= now && e.Kind != nostr.KindDeletion
 }
 
-// query returns what one filter selects, newest first, at most limit events.
-func (s *store) query(f *nostr.Filter, limit int, visible func(*nostr.Event) bool) []*nostr.Event {
-	if f.Limit != 0 {
-		limit = min(limit, max(f.Limit, 0))
-	}
-	start := 0
-	if f.Until != nil { // the first event that is not newer
-		start, _ = slices.BinarySearchFunc(s.order, *f.Until, func(e *nostr.Event, t nostr.Timestamp) int {
-			if e.CreatedAt > t {
-				return -1
-			}
-			return 1
-		})
-	}
-	var out []*nostr.Event
-	for _, e := range s.order[start:] {
-		if len(out) >= limit || f.Since != nil && e.CreatedAt < *f.Since {
-			break
-		}
-		if f.Matches(e) && visible(e) {
-			out = append(out, e)
-		}
-	}
-	return out
-}
+// IsWrap reports whether the kind is a gift wrap, stored or ephemeral (NIP-59).
+func IsWrap(k nostr.Kind) bool { return k == nostr.KindGiftWrap || k == 21059 }
 
-// applyDeletion removes what a kind 5 event names and may delete: its author's
-// own events, and gift wraps to its author (NIP-59). A deletion stays.
-func (s *store) applyDeletion(del *nostr.Event) {
-	for t := range del.Tags.All("e") {
-		id, err := nostr.ParseID(t.Value())
-		if err != nil || slices.Contains(s.deletedIDs[id], del.PubKey) {
-			continue
-		}
-		s.deletedIDs[id] = append(s.deletedIDs[id], del.PubKey)
-		if e := s.byID[id]; e != nil && s.isDeleted(e) {
-			s.remove(e)
-		}
-	}
-	for t := range del.Tags.All("a") {
-		if parts := strings.SplitN(t.Value(), ":", 3); len(parts) != 3 || parts[1] != del.PubKey.String() {
-			continue
-		}
-		s.deletedAddrs[t.Value()] = max(s.deletedAddrs[t.Value()], del.CreatedAt)
-		if e := s.current[t.Value()]; e != nil && s.isDeleted(e) {
-			s.remove(e)
-		}
-	}
+// mayRead holds gift wraps back from all but their recipient (NIP-59).
+func mayRead(e *nostr.Event, readers []nostr.PubKey) bool {
+	return !IsWrap(e.Kind) || slices.ContainsFunc(readers, func(p nostr.PubKey) bool { return addressedTo(e, p) })
 }
-
-func (s *store) isDeleted(e *nostr.Event) bool {
-	if e.Kind == nostr.KindDeletion {
-		return false
-	}
-	for _, by := range s.deletedIDs[e.ID] {
-		if by == e.PubKey || isWrap(e.Kind) && addressedTo(e, by) {
-			return true
-		}
-	}
-	until, ok := s.deletedAddrs[address(e)]
-	return ok && e.CreatedAt <= until
-}
-
-// isWrap reports whether the kind is a gift wrap, stored or ephemeral (NIP-59).
-func isWrap(k nostr.Kind) bool { return k == nostr.KindGiftWrap || k == 21059 }
 
 func addressedTo(e *nostr.Event, p nostr.PubKey) bool {
 	for t := range e.Tags.All("p") {

@@ -27,6 +27,9 @@ func (c *conn) write() {
 			if !c.writeFrame(buf) {
 				return
 			}
+			if m.Type == "EVENT" {
+				c.server.stats.delivered.Add(1)
+			}
 		}
 	}
 }
@@ -37,14 +40,15 @@ func (c *conn) writeFrame(b []byte) bool {
 	return c.ws.Write(ctx, websocket.MessageText, b) == nil
 }
 
-// waitMore returns when the queue is not empty, false when the connection ended.
+// waitMore returns when the queue is not empty, false when the connection ended
+// or is to end and all is sent.
 func (c *conn) waitMore() bool {
 	for {
 		c.mu.Lock()
-		n := len(c.queue)
+		n, finishing := len(c.queue), c.finishing
 		c.mu.Unlock()
-		if n > 0 {
-			return c.ctx.Err() == nil
+		if n > 0 || finishing {
+			return n > 0 && c.ctx.Err() == nil
 		}
 		select {
 		case <-c.more:
@@ -72,10 +76,11 @@ func (c *conn) pop(reorder int) (nostr.RelayMessage, bool) {
 	}
 	m := c.queue[i]
 	copy(c.queue[1:i+1], c.queue[:i])
-	c.queue[0] = nostr.RelayMessage{} // so that the event can be freed
+	c.queue[0] = outgoing{} // so that the event can be freed
 	c.queue = c.queue[1:]
+	c.liveBytes -= m.size
 	signal(c.room)
-	return m, true
+	return m.RelayMessage, true
 }
 
 func (c *conn) sleep(d time.Duration) bool {
