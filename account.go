@@ -25,6 +25,7 @@ var (
 	ErrNoRelays     = errors.New("marmot: the account has no relays: give it at least one")
 	ErrNoGroup      = errors.New("marmot: no such group")
 	ErrNoInvitation = errors.New("marmot: no such invitation")
+	ErrNoAnswer     = errors.New("marmot: no relay answered")
 	ErrNotInvitable = errors.New("marmot: the account cannot be invited")
 	ErrQueued       = errors.New("marmot: stored, but not done yet; it goes on in the background")
 	ErrFailed       = errors.New("marmot: not done")
@@ -124,13 +125,16 @@ func (*Account) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("marmot.Acco
 
 // accountRecord is the small part of an account's state.
 type accountRecord struct {
-	Version int          `json:"version"`
-	PubKey  nostr.PubKey `json:"pubkey"`
-	Slot    string       `json:"slot"` // d value of its key packages, random, kept for ever
-	Relays  []string     `json:"relays"`
-	Listed  bool         `json:"listed,omitempty"` // its relay lists are signed and stored
-	Rotated time.Time    `json:"rotated,omitzero"`
-	LastKP  int64        `json:"last_kp"` // created_at of the newest key package event
+	Version int           `json:"version"`
+	PubKey  nostr.PubKey  `json:"pubkey"`
+	Slot    string        `json:"slot"`               // d value of its key packages, random, kept for ever
+	Relays  []string      `json:"relays"`             // where it publishes and looks people up (kind 10002)
+	Inbox   []string      `json:"inbox,omitempty"`    // where it receives (kind 10050); nil for Relays
+	Former  []formerInbox `json:"former,omitempty"`   // read for a while: invitations may still go there
+	ListsAt int64         `json:"lists_at,omitempty"` // created_at of the newest lists
+	Listed  bool          `json:"listed,omitempty"`   // its relay lists are signed and stored
+	Rotated time.Time     `json:"rotated,omitzero"`
+	LastKP  int64         `json:"last_kp"` // created_at of the newest key package event
 }
 
 // live is a group and what the account keeps beside it.

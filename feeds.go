@@ -92,7 +92,7 @@ func groupFeed(address group.Address, url string) string {
 // follow opens the feeds that the account needs and closes the others.
 func (a *Account) follow() {
 	wanted := map[string]*feed{}
-	for _, url := range a.record.Relays {
+	for _, url := range a.record.inboxes(a.cfg.Now()) {
 		f := &feed{
 			key: "inbox/" + url, url: url, purpose: a.inboxPurpose(), overlap: inboxOverlap, take: a.takeWrap,
 			filter: nostr.Filter{Kinds: []nostr.Kind{nostr.KindGiftWrap}, Tags: map[string][]string{"p": {a.self.String()}}},

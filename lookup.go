@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,47 +35,62 @@ func (c Contact) invitee() group.Invitee {
 	return group.Invitee{KeyPackage: c.KeyPackage, Inbox: c.Inbox, AnotherDevice: c.AnotherDevice}
 }
 
+// NotInvitable says why somebody cannot be invited, and what they can do about
+// it. It is an [ErrNotInvitable].
+type NotInvitable struct {
+	Who    nostr.PubKey
+	Why    string // goes on after their name
+	Remedy string // addressed to them
+}
+
+func (e *NotInvitable) Error() string {
+	return fmt.Sprintf("%v: %s %s", ErrNotInvitable, e.Who.Npub(), e.Why)
+}
+
+func (e *NotInvitable) Unwrap() error { return ErrNotInvitable }
+
 // Lookup finds what is needed to invite an account: its relay lists, then its
-// key packages at the relays it writes to. The error wraps [ErrNotInvitable]
-// and says what is missing.
+// key packages at the relays it writes to. The error is a [*NotInvitable] or,
+// when nothing can be said about them, wraps [ErrNoAnswer].
 func (a *Account) Lookup(ctx context.Context, who nostr.PubKey) (Contact, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	c := Contact{PubKey: who}
-	var relays []string
-	if err := a.do(ctx, func() error { relays = slices.Clone(a.record.Relays); return nil }); err != nil {
+	refuse := func(why, remedy string) (Contact, error) { return c, &NotInvitable{who, why, remedy} }
+	lists, asked, err := a.relayLists(ctx, who)
+	if err != nil {
 		return c, err
 	}
-	lists := a.fetch(ctx, relays, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{nostr.KindRelayList, nostr.KindInboxRelays}, Limit: 4})
-	refuse := func(why string) (Contact, error) {
-		return c, fmt.Errorf("%w: %s %s", ErrNotInvitable, who.Npub(), why)
+	common := strings.Join(asked, " ")
+	switch {
+	case lists.outbox == nil:
+		return refuse("has no relay list (kind 10002) at our relays", "publish your relay list and your key package where we look for them: "+common)
+	case len(lists.Outbox) == 0:
+		return refuse("lists no relay to write to (kind 10002)", "add a relay that you write to to your relay list, and publish a key package there")
+	case lists.inbox == nil:
+		return refuse("has no inbox relays (kind 10050)", "publish a list of inbox relays (kind 10050): without one nobody knows where to send your invitation")
+	case len(lists.Inbox) == 0:
+		return refuse("lists no usable inbox relay (kind 10050)", "put a relay with a ws:// or wss:// address on your list of inbox relays")
 	}
-	list, ok := newest(lists, nostr.KindRelayList)
-	if !ok {
-		return refuse("has no relay list (kind 10002) at our relays")
+	c.Inbox = lists.Inbox
+	events, answered := a.fetchFrom(ctx, lists.Outbox, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{wire.KindKeyPackage}, Limit: maxCandidates})
+	if answered == 0 && len(events) == 0 {
+		return c, fmt.Errorf("%w: of the relays that %s writes to: %s", ErrNoAnswer, who.Npub(), strings.Join(lists.Outbox, " "))
 	}
-	parsed, err := nostr.ParseRelayList(list)
-	if err != nil || len(parsed.Writes()) == 0 {
-		return refuse("lists no relay to write to")
-	}
-	inbox, ok := newest(lists, nostr.KindInboxRelays)
-	if !ok {
-		return refuse("has no inbox relays (kind 10050)")
-	}
-	if c.Inbox, err = nostr.InboxRelays(inbox); err != nil || len(c.Inbox) == 0 {
-		return refuse("lists no usable inbox relay")
-	}
-	events := a.fetch(ctx, parsed.Writes(), nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{wire.KindKeyPackage}, Limit: maxCandidates})
 	if c.KeyPackage, err = best(events, a.cfg.Now()); err != nil {
-		return refuse("has no usable key package: " + err.Error())
+		remedy := "publish a new key package and delete the old ones: open your client, or marmot keys rotate"
+		if len(events) == 0 {
+			remedy = "publish a key package at a relay of your list (" + strings.Join(lists.Outbox, " ") + "): open your client, or marmot keys publish"
+		}
+		return refuse("has no usable key package: "+err.Error(), remedy)
 	}
 	return c, nil
 }
 
-// fetch asks several relays side by side and returns the verified events that
-// came, each once. A relay that fails, or is slow, delays nobody for long and is
-// left out.
-func (a *Account) fetch(ctx context.Context, relays []string, filter nostr.Filter) []*nostr.Event {
+// fetchFrom asks several relays side by side and returns the verified events
+// that came, each once, and how many relays answered completely. A relay that
+// fails, or is slow, delays nobody for long and is left out.
+func (a *Account) fetchFrom(ctx context.Context, relays []string, filter nostr.Filter) (out []*nostr.Event, answered int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
@@ -88,23 +104,25 @@ func (a *Account) fetch(ctx context.Context, relays []string, filter nostr.Filte
 			if complete && len(events) > 0 {
 				time.AfterFunc(lookupGrace, cancel)
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			if complete {
+				answered++
+			}
 			for _, e := range events {
-				if !filter.Matches(e) || a.verified.check(e) != nil {
-					continue
+				if filter.Matches(e) && a.verified.check(e) == nil {
+					found[e.ID] = e
 				}
-				mu.Lock()
-				found[e.ID] = e
-				mu.Unlock()
 			}
 		}()
 	}
 	wg.Wait()
-	out := make([]*nostr.Event, 0, len(found))
+	out = make([]*nostr.Event, 0, len(found))
 	for _, e := range found {
 		out = append(out, e)
 	}
 	slices.SortFunc(out, func(x, y *nostr.Event) int { return slices.Compare(x.ID[:], y.ID[:]) })
-	return out
+	return out, answered
 }
 
 // newest returns the replaceable event in force: the latest, and of equal ones

@@ -68,6 +68,17 @@ func (a *Account) newOwn(e *nostr.Event, keyPackage string) *ownEvent {
 	return o
 }
 
+// supersedes finds the older versions of a replaceable event that are still
+// being offered.
+func (a *Account) supersedes(e *nostr.Event) (older []*ownEvent) {
+	for _, o := range a.own {
+		if o.event.Kind == e.Kind && o.event.ID != e.ID && o.KeyPackage == "" {
+			older = append(older, o)
+		}
+	}
+	return older
+}
+
 func (o *ownEvent) key() string { return keyOwn + o.event.ID.String() }
 
 func (o *ownEvent) stored() group.Record { return group.Record{Key: o.key(), Value: encode(o)} }
@@ -157,9 +168,9 @@ func (a *Account) noteOffered(o *ownEvent) {
 func (a *Account) announce() {
 	if !a.record.Listed && !a.announcing && !a.cfg.Now().Before(a.announceAt) {
 		a.announcing = true
-		relays := slices.Clone(a.record.Relays)
+		relays, inbox, at := slices.Clone(a.record.Relays), slices.Clone(a.record.inbox()), a.listsAt()
 		a.work(func(ctx context.Context) {
-			lists, err := a.signLists(ctx, relays)
+			lists, err := a.signLists(ctx, relays, inbox, at)
 			a.post(func() { a.adoptLists(lists, err) })
 		})
 	}
@@ -167,14 +178,13 @@ func (a *Account) announce() {
 }
 
 // signLists makes the account's relay lists (kinds 10002 and 10050).
-func (a *Account) signLists(ctx context.Context, relays []string) ([]*nostr.Event, error) {
-	now := nostr.Timestamp(a.cfg.Now().Unix())
+func (a *Account) signLists(ctx context.Context, relays, inbox []string, at nostr.Timestamp) ([]*nostr.Event, error) {
 	var list nostr.RelayList
 	for _, url := range relays {
 		list = append(list, nostr.RelayEntry{URL: url, Read: true, Write: true})
 	}
 	var out []*nostr.Event
-	for _, template := range []*nostr.Event{nostr.RelayListEvent(list, now), nostr.InboxRelaysEvent(relays, now)} {
+	for _, template := range []*nostr.Event{nostr.RelayListEvent(list, at), nostr.InboxRelaysEvent(inbox, at)} {
 		e, err := sign(ctx, a.signer, template)
 		if err != nil {
 			return nil, err
@@ -192,8 +202,11 @@ func (a *Account) adoptLists(lists []*nostr.Event, err error) {
 		a.cfg.Log.Warn("the relay lists were not signed", "error", err)
 		return
 	}
+	if a.record.Listed {
+		return // others were chosen meanwhile
+	}
 	record := a.record
-	record.Listed = true
+	record.Listed, record.ListsAt = true, int64(lists[0].CreatedAt)
 	records := []group.Record{{Key: keyAccount, Value: encode(record)}}
 	var own []*ownEvent
 	for _, e := range lists {

@@ -25,6 +25,10 @@ type app struct {
 	passphraseFile string // holds the passphrase of the database; empty: ask
 	trace          string // file for a trace of branch decisions; empty for none
 
+	quiet    bool      // for shell completions: nothing but names
+	busy     bool      // the verb works towards an outcome, which a person waits for
+	progress *progress // nil unless something is being waited for
+
 	args []string // as given, to hand over to the process that owns the account
 	// shared is the open account when this invocation runs in the process that
 	// owns it already.
@@ -66,10 +70,11 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of the database, if it is under one (default: ask)")
 	flags.StringVar(&a.trace, "trace", "", "write a trace of branch decisions to this new file: no keys, texts or identities (see replay)")
 	root.AddCommand(
-		newDemoCommand(a), a.accountCommand(), a.keysCommand(), a.groupsCommand(), a.invitesCommand(),
+		newDemoCommand(a), a.accountCommand(), a.profileCommand(), a.relaysCommand(), a.keysCommand(), a.groupsCommand(), a.invitesCommand(),
 		a.sendCommand(), a.replyCommand(), a.reactCommand(), a.editCommand(), a.deleteCommand(), a.messagesCommand(), a.searchCommand(), a.watchCommand(), a.syncCommand(),
-		a.relayCommand(), a.storeCommand(), a.doctorCommand(), a.replayCommand(),
+		a.relayCommand(), a.storeCommand(), a.doctorCommand(), a.replayCommand(), a.manCommand(),
 	)
+	a.addCompletions(root)
 	usageErrors(root)
 	return root
 }
@@ -88,6 +93,7 @@ func usageErrors(c *cobra.Command) {
 // print writes v as a JSON line, or text for a person. What comes from others
 // is cleaned of control characters.
 func (a *app) print(v any, format string, args ...any) {
+	a.progress.hide()
 	if a.json {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -104,9 +110,19 @@ func (a *app) verb(use, short string, args cobra.PositionalArgs, run func(ctx co
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
-			defer cancel()
-			return a.withAccount(ctx, false, func(ctx context.Context, s *session) error { return run(ctx, s, args) })
+			return a.within(cmd.Context(), func(ctx context.Context, s *session) error { return run(ctx, s, args) })
 		},
 	}
+}
+
+// within runs f on the open account, within the timeout.
+func (a *app) within(ctx context.Context, f func(ctx context.Context, s *session) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	a.busy = true
+	return a.withAccount(ctx, false, func(ctx context.Context, s *session) error {
+		a.startProgress("waiting for relays")
+		defer a.progress.stop()
+		return f(ctx, s)
+	})
 }

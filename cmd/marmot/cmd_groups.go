@@ -12,33 +12,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) keysCommand() *cobra.Command {
-	c := &cobra.Command{Use: "keys", Short: "The key package that others invite this account with"}
-	c.AddCommand(
-		a.verb("publish", "Publish relay lists and a key package, and wait until a relay has them", cobra.NoArgs,
-			func(ctx context.Context, s *session, _ []string) error {
-				if err := s.Published(ctx); err != nil {
-					return fmt.Errorf("%w: the account cannot be invited yet: %w", errNetwork, err)
-				}
-				a.print(map[string]string{"type": "published", "npub": s.PubKey().Npub()}, "%s can be invited.", s.PubKey().Npub())
-				return nil
-			}),
-		a.verb("check NPUB", "Say whether somebody can be invited, and if not, why", cobra.ExactArgs(1),
-			func(ctx context.Context, s *session, args []string) error {
-				key, err := pickPerson(args[0], nil)
-				if err != nil {
-					return err
-				}
-				if _, err := s.Lookup(ctx, key); err != nil {
-					return err
-				}
-				a.print(map[string]string{"type": "invitable", "npub": key.Npub()}, "%s can be invited.", key.Npub())
-				return nil
-			}),
-	)
-	return c
-}
-
 // groupLine is a group as lists and show print it.
 type groupLine struct {
 	Type   string       `json:"type"` // group
@@ -83,7 +56,7 @@ func (a *app) groupsCommand() *cobra.Command {
 			}
 			return g.Leave(ctx)
 		}),
-		a.groupsStatus(), a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
+		a.groupsMembers(), a.groupsForget(), a.groupsStatus(), a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
 	)
 	return c
 }
@@ -250,18 +223,7 @@ func (a *app) invitesCommand() *cobra.Command {
 			}
 			return err
 		}),
-		a.verb("decline GROUP", "Drop an invitation without a word", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-			i, err := s.pickInvitation(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			if err := s.Decline(ctx, i); err != nil {
-				return err
-			}
-			a.print(map[string]string{"type": "declined", "group": fmt.Sprintf("%x", i.GroupID)},
-				"Declined. Nobody was told: your seat in the group stays, and the others see a member who never comes.")
-			return nil
-		}),
+		a.invitesDecline(),
 	)
 	return c
 }

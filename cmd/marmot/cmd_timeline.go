@@ -173,6 +173,7 @@ func (a *app) messagesCommand() *cobra.Command {
 			a.printMessage(m, "")
 		}
 		if len(rows) == p.limit && !a.json {
+			a.progress.hide()
 			fmt.Fprintf(a.err, "earlier ones: --before %d\n", rows[len(rows)-1].Cursor)
 		}
 		return nil
@@ -216,6 +217,7 @@ func (a *app) searchCommand() *cobra.Command {
 			return nil
 		})
 	c.Flags().StringVar(&in, "group", "", "search in this group only")
+	_ = c.RegisterFlagCompletionFunc("group", a.complete(completeGroups)) // fails only without such a flag
 	p.flags(c)
 	return c
 }

@@ -54,16 +54,16 @@ func codeOf(err error) int {
 		return exitDone
 	case errors.As(err, &code):
 		return int(code)
-	case is(errUsage):
+	case is(errUsage, marmot.ErrRelays, marmot.ErrProfile):
 		return exitUsage
 	case is(marmot.ErrQueued):
 		return exitQueued
-	case is(marmot.ErrFailed, marmot.ErrNotInvitable, group.ErrNotAdmin, group.ErrLastAdmin, group.ErrAdminLeave, group.ErrAlreadyMember,
+	case is(marmot.ErrFailed, marmot.ErrStillMember, marmot.ErrNotInvitable, group.ErrNotAdmin, group.ErrLastAdmin, group.ErrAdminLeave, group.ErrAlreadyMember,
 		group.ErrLeaving, group.ErrRemoved, group.ErrEnded, group.ErrDisbanding, group.ErrUnchanged):
 		return exitRefused
-	case is(errNotFound, marmot.ErrNoGroup, marmot.ErrNoInvitation, group.ErrNotMember):
+	case is(errNotFound, marmot.ErrNoGroup, marmot.ErrNoInvitation, marmot.ErrNoMessage, group.ErrNotMember):
 		return exitNotFound
-	case is(errNetwork, context.DeadlineExceeded):
+	case is(errNetwork, marmot.ErrNoAnswer, context.DeadlineExceeded):
 		return exitNetwork
 	}
 	return exitError

@@ -68,12 +68,15 @@ func (a *app) handOver(ctx context.Context, key nostr.PubKey) (int, error) {
 	if err := json.NewEncoder(conn).Encode(r); err != nil {
 		return 0, err
 	}
+	a.startProgress("waiting for the process that has this account")
+	defer a.progress.stop()
 	frames := json.NewDecoder(conn)
 	for {
 		var f handOverFrame
 		if err := frames.Decode(&f); err != nil {
 			return exitError, nil // it had begun: running it again could do it twice
 		}
+		a.progress.hide()
 		fmt.Fprint(a.out, f.Out)
 		fmt.Fprint(a.err, f.Err)
 		if f.Exit != nil {
