@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/marmotgo/marmot"
 	"github.com/marmotgo/marmot/group"
@@ -54,6 +55,7 @@ func TestProfile(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
+	alice.patience, bob.patience = time.Second, time.Second // nobody answers
 	if p, err := alice.Profile(alice.context(), alice.PubKey()); err != nil || p.Text("name") != "Alice" {
 		t.Errorf("without a relay alice reads %s, %v", p, err)
 	}
@@ -113,6 +115,7 @@ func TestNotInvitable(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
+	alice.patience = time.Second // nobody answers
 	if _, err := alice.Lookup(alice.context(), alice.PubKey()); !errors.Is(err, marmot.ErrNoAnswer) {
 		t.Errorf("without relays: %v", err)
 	}

@@ -163,12 +163,13 @@ func lineOf(u marmot.Update) updateLine {
 	return l
 }
 
-// printUpdate shows what a person wants to see of an update.
-func (a *app) printUpdate(u marmot.Update) {
+// printUpdate shows what a person wants to see of an update, and reports
+// whether that is anything.
+func (a *app) printUpdate(u marmot.Update) bool {
 	l := lineOf(u)
 	if a.json {
 		a.print(l, "")
-		return
+		return true
 	}
 	who := func(npub string) string { return fmt.Sprintf("%.14s", npub) }
 	from := who(l.From)
@@ -202,7 +203,10 @@ func (a *app) printUpdate(u marmot.Update) {
 		a.print(nil, "%s  you were removed by %s", at, from)
 	case group.EffectFailed, group.EffectHelp, group.EffectDisbanded:
 		a.print(nil, "%s  %s: %s", at, strings.ReplaceAll(l.Type, "_", " "), l.Text)
+	default:
+		return false
 	}
+	return true
 }
 
 func (a *app) syncCommand() *cobra.Command {
@@ -221,6 +225,7 @@ func (a *app) syncCommand() *cobra.Command {
 
 func (a *app) watchCommand() *cobra.Command {
 	var subscriber string
+	var count int
 	c := &cobra.Command{
 		Use: "watch [GROUP]", Short: "Show what happens as it happens; other verbs of this account work meanwhile", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -233,25 +238,30 @@ func (a *app) watchCommand() *cobra.Command {
 					}
 					only = g.ID()
 				}
-				return s.watch(ctx, subscriber, only)
+				return s.watch(ctx, subscriber, only, count)
 			})
 		},
 	}
 	c.Flags().StringVar(&subscriber, "as", "watch", "name under which what was shown is remembered")
+	c.Flags().IntVar(&count, "count", 0, "end after this many lines (default: never)")
 	return c
 }
 
-// watch shows updates and acknowledges each when it is written out.
-func (s *session) watch(ctx context.Context, subscriber, only string) error {
+// watch shows updates and acknowledges each when it is written out; it ends
+// after count of them, if that is not zero.
+func (s *session) watch(ctx context.Context, subscriber, only string, count int) error {
 	for u, err := range s.Updates(ctx, "cli "+subscriber) {
 		if err != nil {
 			return err
 		}
-		if only == "" || u.Group == only {
-			s.app.printUpdate(u)
-		}
+		shown := (only == "" || u.Group == only) && s.app.printUpdate(u)
 		if err := s.Ack("cli "+subscriber, u.Cursor); err != nil {
 			return err
+		}
+		if count--; !shown {
+			count++
+		} else if count == 0 {
+			return nil
 		}
 	}
 	return nil
