@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"path/filepath"
 
 	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/examples/internal/bothome"
 	"github.com/marmotgo/marmot/group"
-	"github.com/marmotgo/marmot/nostr"
-	"github.com/marmotgo/marmot/store"
 )
 
 func main() {
@@ -27,33 +25,12 @@ func main() {
 }
 
 func run(ctx context.Context, folder string, relays []string) error {
-	databaseKey, err := store.KeyFile(filepath.Join(folder, "database.key"))
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(filepath.Join(folder, "bot.db"), databaseKey)
+	db, signer, err := bothome.Open(folder)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	key, err := accountKey(db)
-	if err != nil {
-		return err
-	}
-	return echo(ctx, marmot.Config{Store: db, Signer: marmot.LocalSigner(key), Relays: relays})
-}
-
-// accountKey keeps the bot's Nostr key in its encrypted database.
-func accountKey(db *store.Store) (nostr.SecretKey, error) {
-	b, err := db.Get("bot/key")
-	if err != nil {
-		return nostr.SecretKey{}, err
-	}
-	if len(b) == len(nostr.SecretKey{}) {
-		return nostr.SecretKey(b), nil
-	}
-	key := nostr.GenerateSecretKey()
-	return key, db.Write([]group.Record{{Key: "bot/key", Value: key[:], Secret: true}}, nil)
+	return echo(ctx, marmot.Config{Store: db, Signer: signer, Relays: relays})
 }
 
 // echo is the bot.
