@@ -61,6 +61,7 @@ func (a *app) command() *cobra.Command {
 		Short:         "End-to-end encrypted group messaging over Nostr relays",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       versionText(),
 	}
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "print one JSON object a line")
