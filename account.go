@@ -90,11 +90,12 @@ type Account struct {
 	calls  chan func()
 	wg     sync.WaitGroup
 
-	tracer   *group.Tracer // nil unless a trace is wanted
-	verified verifiedIDs
-	news     broadcast // told when the log grew
-	refused  counter
-	acking   sync.Mutex
+	remembered []relay.Health // as they were when the account was opened
+	tracer     *group.Tracer  // nil unless a trace is wanted
+	verified   verifiedIDs
+	news       broadcast // told when the log grew
+	refused    counter
+	acking     sync.Mutex
 
 	// Below here: only for the goroutine that runs loop.
 	record      accountRecord
@@ -107,6 +108,7 @@ type Account struct {
 	gathers     map[string]*gather           // by group
 	gatherQueue []*gather                    // that have not started
 	gathering   int                          // that have
+	loose       int                          // that have, and wait for failing relays alone
 	seen        map[nostr.ID]nostr.Timestamp // gift wraps that were dealt with, and their dates
 	unsaved     []group.Record               // marks in seen that go with the next write
 	opening     map[nostr.ID]chan struct{}   // gift wraps at the signer; closed afterwards
@@ -118,6 +120,9 @@ type Account struct {
 	announceAt  time.Time // not before, after a refusal
 	logins      int       // connections to inboxes that were given up
 	renewing    bool      // a key package is being made
+	sweeping    bool      // relays are asked for stray key packages
+	sweepAt     time.Time // not before
+	attempts    map[nostr.ID]*attempt
 }
 
 // Format keeps the configuration, and with it the signer, out of every print.
@@ -134,7 +139,8 @@ type accountRecord struct {
 	ListsAt int64         `json:"lists_at,omitempty"` // created_at of the newest lists
 	Listed  bool          `json:"listed,omitempty"`   // its relay lists are signed and stored
 	Rotated time.Time     `json:"rotated,omitzero"`
-	LastKP  int64         `json:"last_kp"` // created_at of the newest key package event
+	LastKP  int64         `json:"last_kp"`        // created_at of the newest key package event
+	Swept   time.Time     `json:"swept,omitzero"` // relays were asked for stray key packages
 }
 
 // live is a group and what the account keeps beside it.
@@ -173,7 +179,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
 		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, seen: map[nostr.ID]nostr.Timestamp{},
 		opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
-		ticked: cfg.Now(),
+		attempts: map[nostr.ID]*attempt{}, ticked: cfg.Now(),
 	}
 	if cfg.Trace != nil {
 		a.tracer = group.NewTracer()
@@ -186,6 +192,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		return nil, err
 	}
 	a.pool = relay.NewPool(relay.Config{Auth: a.auth, Log: cfg.Log})
+	a.rememberRelays()
 	a.wg.Add(1)
 	go a.loop()
 	return a, nil
@@ -326,6 +333,7 @@ func (a *Account) start() {
 	a.follow()
 	a.resumeOwn()
 	a.announce()
+	a.sweep()
 }
 
 // stop lets everyone who waits go.
@@ -336,6 +344,7 @@ func (a *Account) stop() {
 	for _, w := range a.waiters {
 		w.done <- ErrClosed
 	}
+	a.keepRelays()
 	if err := a.flush(); err != nil {
 		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}
@@ -392,6 +401,7 @@ func (a *Account) tick() {
 	a.retryOwn(now)
 	a.refill(now)
 	a.announce()
+	a.sweep()
 	if err := a.flush(); err != nil {
 		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -18,9 +19,16 @@ const (
 	// gatherTime is how long a group's tip waits at most for what its relays
 	// still owe: a relay that does not end keeps nobody from going on.
 	gatherTime = 20 * time.Second
+	// failingCheck is how often a gather looks whether only failing relays are left.
+	failingCheck = 250 * time.Millisecond
+	// silentGrace is how long a relay that sends nothing is waited for when another
+	// has been through.
+	silentGrace = 2 * time.Second
 	// maxGathers is how many groups are caught up side by side; each may hold
 	// maxBackfillBytes.
 	maxGathers = 4
+	// maxLoose is the same for those that wait for failing relays alone.
+	maxLoose = 32
 	// batchSize is how many events go into one transaction.
 	batchSize = 100
 	// roundPause is how long events that found no room are left alone: a pass
@@ -41,7 +49,9 @@ type gather struct {
 	moved    bool           // something was taken in since the last retry
 	busy     bool           // a batch is being verified
 	last     bool           // the last retry is over
+	loose    bool           // the tip does not wait: only failing relays are left
 	until    time.Time      // how long the tip waits at most
+	answered time.Time      // when the first relay was through
 
 	mu   sync.Mutex // for the goroutines that fetch
 	seen map[signedID]bool
@@ -61,6 +71,8 @@ type gatherPart struct {
 	filter  nostr.Filter
 	started nostr.Timestamp
 	result  backfill
+	done    bool
+	heard   atomic.Bool // something came
 	ids     map[nostr.ID]bool
 }
 
@@ -83,16 +95,86 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 	a.fetchPart(g, p)
 }
 
-// startGathers starts the next ones, as many as may run side by side.
+// startGathers starts the next ones, as many as may run side by side. Those that
+// wait for failing relays alone take no place of the others.
 func (a *Account) startGathers() {
-	for len(a.gatherQueue) > 0 && a.gathering < maxGathers {
-		g := a.gatherQueue[0]
-		a.gatherQueue = a.gatherQueue[1:]
+	for {
+		i := slices.IndexFunc(a.gatherQueue, func(g *gather) bool {
+			if g.loose = !a.holds(g); g.loose {
+				return a.loose < maxLoose
+			}
+			return a.gathering < maxGathers
+		})
+		if i < 0 {
+			return
+		}
+		g := a.gatherQueue[i]
+		a.gatherQueue = slices.Delete(a.gatherQueue, i, i+1)
+		a.startGather(g)
+	}
+}
+
+func (a *Account) startGather(g *gather) {
+	if g.loose {
+		a.loose++
+	} else {
 		a.gathering++
 		g.until = a.cfg.Now().Add(gatherTime)
 		a.input(g.key, group.CatchUp{Until: g.until})
-		for _, p := range g.parts {
-			a.fetchPart(g, p)
+		a.later(failingCheck, func() { a.letGo(g) })
+	}
+	for _, p := range g.parts {
+		a.fetchPart(g, p)
+	}
+}
+
+// holds reports whether the tip has to wait for a gather: until a relay of the
+// group has answered, and then for those that did not fail the last time.
+func (a *Account) holds(g *gather) bool {
+	answered := false
+	for _, f := range a.feeds {
+		answered = answered || f.group == g.key && f.synced
+	}
+	for _, p := range g.parts {
+		if !p.done && !a.pool.Failing(p.feed.url) {
+			return true
+		}
+		answered = answered || p.result.complete
+	}
+	return !answered
+}
+
+// letGo ends a gather for the relays that have answered when only failing ones are
+// left, and all that came is taken in. What those send later is taken in then.
+func (a *Account) letGo(g *gather) {
+	a.noteSilent(g)
+	switch {
+	case a.gathers[g.key] != g || g.fetching == 0 || g.loose:
+	case a.holds(g) || g.busy || len(g.events) > 0 || g.overflow() > 0:
+		a.later(failingCheck, func() { a.letGo(g) })
+	default:
+		g.loose = true
+		a.gathering--
+		a.loose++
+		late := slices.DeleteFunc(slices.Clone(g.parts), func(p *gatherPart) bool { return p.done })
+		g.parts = slices.DeleteFunc(g.parts, func(p *gatherPart) bool { return !p.done })
+		delete(a.gathers, g.key)
+		a.input(g.key, group.CatchUp{})
+		a.endParts(g)
+		g.parts, g.refused = late, nil
+		a.startGathers()
+	}
+}
+
+// noteSilent notes that relays have sent nothing at all when another has been
+// through for silentGrace. One that is sending has until gatherTime.
+func (a *Account) noteSilent(g *gather) {
+	if g.answered.IsZero() || a.cfg.Now().Sub(g.answered) < silentGrace {
+		return
+	}
+	for _, p := range g.parts {
+		if !p.done && !p.heard.Load() && !a.pool.Failing(p.feed.url) {
+			a.pool.NoteSlow(p.feed.url)
 		}
 	}
 }
@@ -110,6 +192,7 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 	var events []*nostr.Event
 	oldest := nostr.Timestamp(nostr.MaxTimestamp)
 	coverage, err := a.pool.Backfill(ctx, p.feed.purpose, p.feed.url, p.filter, func(page []*nostr.Event) error {
+		p.heard.Store(true)
 		for _, e := range page {
 			oldest = min(oldest, e.CreatedAt)
 			p.ids[e.ID] = true
@@ -153,7 +236,10 @@ func (g *gather) full() bool {
 // this round is taken in: the older part comes first, from all relays.
 func (a *Account) fetched(g *gather, p *gatherPart, events []*nostr.Event, result backfill) {
 	g.fetching--
-	p.result = result
+	p.result, p.done = result, true
+	if result.complete && g.answered.IsZero() {
+		g.answered = a.cfg.Now()
+	}
 	g.events = append(g.events, events...)
 	slices.SortStableFunc(g.events, func(x, y *nostr.Event) int { return cmp.Compare(x.CreatedAt, y.CreatedAt) })
 	a.pump(g)
@@ -242,8 +328,17 @@ func (a *Account) endGather(g *gather) {
 	if a.gathers[g.key] == g {
 		delete(a.gathers, g.key)
 	}
-	a.gathering--
+	if g.loose {
+		a.loose--
+	} else {
+		a.gathering--
+	}
 	a.input(g.key, group.CatchUp{})
+	a.endParts(g)
+	a.startGathers()
+}
+
+func (a *Account) endParts(g *gather) {
 	oldest := g.overflow()
 	for _, p := range g.parts {
 		result := p.result
@@ -255,7 +350,6 @@ func (a *Account) endGather(g *gather) {
 		}
 		a.filled(p.feed, result, p.started)
 	}
-	a.startGathers()
 }
 
 // later runs f where the state is, after a while.
@@ -278,7 +372,7 @@ func (a *Account) receiveBatch(events []*nostr.Event) []bool {
 		settled[i] = b.receive(e)
 	}
 	for key := range b.groups {
-		if g := a.gathers[key]; g != nil && !g.last && len(events) > 1 {
+		if g := a.gathers[key]; g != nil && !g.last && !g.loose && len(events) > 1 {
 			b.step(a.groups[key], group.CatchUp{Until: g.until})
 		}
 	}

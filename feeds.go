@@ -170,6 +170,7 @@ func (a *Account) revive(f *feed) {
 func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
 	if a.verified.check(e) != nil {
 		a.refused.add(string(group.InvalidSignature))
+		a.pool.NoteBad(f.url)
 		return
 	}
 	if !f.take(ctx, e) {
@@ -313,32 +314,75 @@ func (a *Account) stalled(l *live, e *nostr.Event) {
 	}
 }
 
-// Synced waits until every relay of the account was asked for what was
-// missed, and reports how many of them answered completely.
+// Synced waits until the relays of the account were asked for what was missed, and
+// reports how many of them answered completely. It does not wait for a relay that
+// failed the last time, or that is slow, when another one has answered for the
+// same group or inbox: what it has is taken in when it comes.
 func (a *Account) Synced(ctx context.Context) (complete, asked int, err error) {
+	ticks := time.NewTicker(failingGrace / 3)
+	defer ticks.Stop()
+	var covered time.Time // since when each group and inbox has an answer
 	for {
 		news := a.news.wait()
-		done := true
-		complete, asked = 0, 0
-		err := a.do(ctx, func() error {
-			for _, f := range a.feeds {
-				asked++
-				if f.synced {
-					complete++
-				}
-				done = done && f.tried && !f.filling
-			}
-			return nil
-		})
-		if err != nil || done {
-			return complete, asked, err
+		var s syncState
+		err := a.do(ctx, func() error { s = a.syncState(); return nil })
+		if err != nil || s.done(&covered) {
+			return s.complete, s.asked, err
 		}
 		select {
 		case <-news:
+		case <-ticks.C:
 		case <-ctx.Done():
-			return complete, asked, fmt.Errorf("marmot: %d of %d relays have answered: %w", complete, asked, ctx.Err())
+			return s.complete, s.asked, fmt.Errorf("marmot: %d of %d relays have answered: %w", s.complete, s.asked, ctx.Err())
 		case <-a.ctx.Done():
-			return complete, asked, ErrClosed
+			return s.complete, s.asked, ErrClosed
 		}
 	}
+}
+
+// syncState counts the feeds: those asked, those that answered completely, those
+// still to answer, and of these the ones that there is no answer in place of, and
+// the ones of relays that are not failing.
+type syncState struct{ complete, asked, open, uncovered, healthy int }
+
+func (a *Account) syncState() (s syncState) {
+	answered := map[string]bool{} // groups, and "" for the inbox
+	for _, f := range a.feeds {
+		if f.synced {
+			s.complete++
+			answered[f.group] = true
+		}
+	}
+	for _, f := range a.feeds {
+		s.asked++
+		if f.tried && !f.filling {
+			continue
+		}
+		s.open++
+		if !answered[f.group] {
+			s.uncovered++
+		}
+		if !a.pool.Failing(f.url) {
+			s.healthy++
+		}
+	}
+	return s
+}
+
+// done reports whether waiting is over; covered keeps since when it could be.
+func (s *syncState) done(covered *time.Time) bool {
+	switch {
+	case s.open == 0:
+		return true
+	case s.uncovered > 0:
+		*covered = time.Time{}
+		return false
+	case covered.IsZero():
+		*covered = time.Now()
+	}
+	grace := lookupGrace
+	if s.healthy == 0 {
+		grace = failingGrace
+	}
+	return time.Since(*covered) > grace
 }

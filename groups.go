@@ -227,6 +227,7 @@ func (a *Account) publishAll(key string, p group.Publication) {
 	if p.Event.Kind == nostr.KindGiftWrap {
 		purpose = purposeDeliver
 	}
+	tries := a.attempt(key, p)
 	for _, url := range p.Relays {
 		a.work(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, publishTimeout)
@@ -238,7 +239,10 @@ func (a *Account) publishAll(key string, p group.Publication) {
 			}
 			result := group.RelayResult{Event: p.Event.ID, Relay: url, Accepted: r.Accepted || isDuplicate(r.Reason)}
 			result.Rejected = r.Err == nil && !result.Accepted && isRefusal(r.Reason)
-			a.post(func() { a.input(key, result) })
+			a.post(func() {
+				a.attempted(tries, url, result.Accepted)
+				a.input(key, result)
+			})
 		})
 	}
 }

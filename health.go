@@ -3,8 +3,12 @@ package marmot
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr/relay"
 )
 
 // FeedHealth is how one relay does for one thing that the account listens to.
@@ -23,6 +27,7 @@ type FeedHealth struct {
 // Health is what can be said of the account beside its groups.
 type Health struct {
 	Feeds       []FeedHealth
+	Relays      []relay.Health
 	KeyPackage  bool      // a relay has a key package: the account can be invited
 	NotAfter    time.Time // when the newest one ends
 	Listed      bool      // the relay lists were signed
@@ -34,7 +39,7 @@ type Health struct {
 
 // Health describes relays, key packages and what waits. It asks nobody.
 func (a *Account) Health(ctx context.Context) (Health, error) {
-	h := Health{Refused: a.Refused()}
+	h := Health{Refused: a.Refused(), Relays: a.pool.Health()}
 	err := a.do(ctx, func() error {
 		for _, l := range a.groups {
 			for _, address := range l.addresses {
@@ -81,4 +86,33 @@ func (f *feed) health(group string) FeedHealth {
 		h.Until = time.Unix(int64(f.until), 0)
 	}
 	return h
+}
+
+// rememberRelays starts from what was known of the relays when the account was
+// closed: a dead one is not waited for again.
+func (a *Account) rememberRelays() {
+	b, err := a.cfg.Store.Get(keyRelays)
+	if err != nil || b == nil {
+		return
+	}
+	var all []relay.Health
+	if json.Unmarshal(b, &all) == nil { // else it is learned anew
+		a.pool.Remember(all)
+		a.remembered = all
+	}
+}
+
+// keepRelays stores what is known of the relays, if that says something new: most
+// short runs learn nothing and write nothing.
+func (a *Account) keepRelays() {
+	all := a.pool.Health()
+	same := slices.EqualFunc(all, a.remembered, func(x, y relay.Health) bool {
+		return x.URL == y.URL && x.Failing() == y.Failing() && x.LastAnswer.Sub(y.LastAnswer) < time.Hour
+	})
+	if same {
+		return
+	}
+	if err := a.write([]group.Record{{Key: keyRelays, Value: encode(all)}}, nil); err != nil {
+		a.cfg.Log.Warn("what is known of the relays was not stored", "error", err)
+	}
 }

@@ -173,6 +173,7 @@ func (a *Account) confirmed(o *ownEvent) (records []group.Record, apply func()) 
 	}
 	return records, func() {
 		k.Confirmed = true
+		a.record.Swept, a.sweepAt = time.Time{}, time.Time{} // what the new one replaces may still lie at a relay
 		for _, ref := range replaced {
 			a.packages[ref].erase()
 			delete(a.packages, ref)

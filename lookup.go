@@ -3,6 +3,7 @@ package marmot
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 const (
 	lookupTimeout = 10 * time.Second
 	lookupGrace   = 1500 * time.Millisecond // for the others, after one relay has answered
+	failingGrace  = 150 * time.Millisecond  // for those of them that failed the last time
 	maxLookup     = 16                      // relays asked; a stranger's list may be long
 	maxCandidates = 12                      // key package events read for one account
 )
@@ -89,40 +91,95 @@ func (a *Account) Lookup(ctx context.Context, who nostr.PubKey) (Contact, error)
 
 // fetchFrom asks several relays side by side and returns the verified events
 // that came, each once, and how many relays answered completely. A relay that
-// fails, or is slow, delays nobody for long and is left out.
+// fails, is slow or sends what nobody signed delays nobody for long, and hides
+// nothing of the others.
 func (a *Account) fetchFrom(ctx context.Context, relays []string, filter nostr.Filter) (out []*nostr.Event, answered int) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	found := map[nostr.ID]*nostr.Event{}
+	var asked sync.WaitGroup
+	type answer struct {
+		url      string
+		events   []*nostr.Event
+		complete bool
+	}
+	answers := make(chan answer, maxLookup)
+	waiting := map[string]bool{}
 	for _, url := range relays[:min(len(relays), maxLookup)] {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		if waiting[url] {
+			continue
+		}
+		waiting[url] = true
+		asked.Go(func() {
 			events, complete, _ := a.pool.Fetch(ctx, purposePublic, url, filter) // what came counts
-			if complete && len(events) > 0 {
-				time.AfterFunc(lookupGrace, cancel)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if complete {
-				answered++
-			}
-			for _, e := range events {
-				if filter.Matches(e) && a.verified.check(e) == nil {
-					found[e.ID] = e
-				}
-			}
-		}()
+			answers <- answer{url, a.honest(url, filter, events), complete}
+		})
 	}
-	wg.Wait()
-	out = make([]*nostr.Event, 0, len(found))
-	for _, e := range found {
-		out = append(out, e)
+	found := map[nostr.ID]*nostr.Event{}
+	var since time.Time // there was an answer
+	collect := func(r answer) {
+		delete(waiting, r.url)
+		for _, e := range r.events {
+			found[e.ID] = e
+		}
+		if r.complete {
+			answered++
+		}
+		if r.complete && since.IsZero() {
+			since = time.Now()
+		}
 	}
+	ticks := time.NewTicker(failingGrace / 3)
+	defer ticks.Stop()
+	for len(waiting) > 0 && ctx.Err() == nil {
+		select {
+		case r := <-answers:
+			collect(r)
+		case <-ticks.C:
+			grace := a.graceFor(waiting)
+			if !since.IsZero() && time.Since(since) > grace && (len(found) > 0 || grace == failingGrace) {
+				a.giveUp(waiting)
+			}
+		case <-ctx.Done():
+		}
+	}
+	cancel()
+	asked.Wait()
+	for range len(answers) { // what the others had sent until then
+		collect(<-answers)
+	}
+	out = slices.Collect(maps.Values(found))
 	slices.SortFunc(out, func(x, y *nostr.Event) int { return slices.Compare(x.ID[:], y.ID[:]) })
 	return out, answered
+}
+
+// honest keeps the events that fit the filter and that somebody signed.
+func (a *Account) honest(url string, filter nostr.Filter, events []*nostr.Event) (out []*nostr.Event) {
+	for _, e := range events {
+		if !filter.Matches(e) || a.verified.check(e) != nil {
+			a.pool.NoteBad(url)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// graceFor is how long relays are waited for when one has answered.
+func (a *Account) graceFor(waiting map[string]bool) time.Duration {
+	for url := range waiting {
+		if !a.pool.Failing(url) {
+			return lookupGrace
+		}
+	}
+	return failingGrace
+}
+
+func (a *Account) giveUp(waiting map[string]bool) {
+	for url := range waiting {
+		if !a.pool.Failing(url) {
+			a.pool.NoteSlow(url)
+		}
+	}
+	clear(waiting)
 }
 
 // newest returns the replaceable event in force: the latest, and of equal ones

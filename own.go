@@ -160,6 +160,7 @@ func (a *Account) noteOffered(o *ownEvent) {
 	if o.done() {
 		delete(a.own, o.event.ID)
 	}
+	a.sweep()
 	a.news.tell()
 }
 

@@ -56,6 +56,8 @@ const (
 	keyOwn        = "own/"        // + id of an event of the account that relays should have
 	keyInvitation = "invitation/" // + MLS group id in hex
 	keySeen       = "seen/"       // + id of a gift wrap that was dealt with
+	keyRelays     = "relays"      // how they have done
+	keyDeleted    = "deleted/"    // + id of a key package event that relays were asked to delete
 	keySync       = "sync/"       // + feed: up to when it is synchronized
 	keyAck        = "ack/"        // + subscriber: cursor it acknowledged
 )

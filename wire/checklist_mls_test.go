@@ -22,7 +22,7 @@ func TestPeerLeafBytes(t *testing.T) {
 		d[0].Data = unhex(t, "18 0001 8001 8002 8003 8004 8005 8006 8007 8008 8009 800b 800c")
 		c.LeafExtensions[0].Data = d.Append(nil)
 	})
-	kp, err := decodeKeyPackage(e.Content)
+	kp, err := DecodeKeyPackage(e.Content)
 	if err != nil {
 		t.Fatal(err)
 	}

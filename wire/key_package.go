@@ -88,7 +88,7 @@ func ParseKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, erro
 	if e.Kind != KindKeyPackage {
 		return nil, malformed("kind %d is not a key package", e.Kind)
 	}
-	kp, err := decodeKeyPackage(e.Content)
+	kp, err := DecodeKeyPackage(e.Content)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,9 @@ func ParseKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, erro
 	return out, err
 }
 
-func decodeKeyPackage(content string) (*mls.KeyPackage, error) {
+// DecodeKeyPackage returns the key package in the content of a kind 30443 event,
+// checked for nothing but its encoding; else the error wraps [ErrEncoding].
+func DecodeKeyPackage(content string) (*mls.KeyPackage, error) {
 	b, err := decodeBase64(content)
 	if err != nil {
 		return nil, err

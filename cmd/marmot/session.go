@@ -96,7 +96,7 @@ func (a *app) own(ctx context.Context, key nostr.PubKey, db *store.Store, serve 
 	if err := f(ctx, s); err != nil {
 		return err
 	}
-	s.flush(ctx)
+	_ = s.Flush(ctx) // the rest is done when the account is next opened
 	return nil
 }
 
@@ -124,11 +124,6 @@ func (s *session) settle(ctx context.Context) {
 	s.until(ctx, func(st group.Status) bool {
 		return st.Convergence == group.Settled && st.Lifecycle != group.PendingPublish
 	})
-}
-
-// flush waits until everything that is under way was handed to the relays.
-func (s *session) flush(ctx context.Context) {
-	s.until(ctx, func(st group.Status) bool { return st.Outstanding == 0 && st.Queued == 0 })
 }
 
 func (s *session) until(ctx context.Context, ok func(group.Status) bool) {

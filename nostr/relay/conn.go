@@ -113,6 +113,9 @@ func (c *conn) connect() error {
 	ws, _, err := websocket.Dial(ctx, c.key.url, &websocket.DialOptions{HTTPClient: c.pool.cfg.HTTPClient})
 	cancel()
 	failed := 1
+	if err != nil && c.pool.ctx.Err() == nil {
+		c.pool.health.failed(c.key.url, Unreachable)
+	}
 	if err == nil {
 		failed = 0
 		ws.SetReadLimit(c.pool.cfg.MaxFrame)

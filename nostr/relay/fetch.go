@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/marmotgo/marmot/nostr"
 )
@@ -32,6 +33,8 @@ func (p *Pool) Fetch(ctx context.Context, purpose Purpose, url string, filter no
 // collect sends one REQ and hands over each event until EOSE. clean is false
 // when frames were dropped meanwhile that may have been events of this REQ.
 func (p *Pool) collect(ctx context.Context, purpose Purpose, url string, filter nostr.Filter, each func(*nostr.Event) error) (clean bool, err error) {
+	began := time.Now()
+	defer func() { p.health.asked(url, began, err) }()
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.FetchTimeout)
 	defer cancel()
 	deliveries := make(chan Delivery)

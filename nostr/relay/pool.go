@@ -16,6 +16,7 @@ type Pool struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	health ledger
 
 	mu     sync.Mutex // taken before a connection's
 	conns  map[key]*conn
@@ -32,6 +33,7 @@ type key struct {
 // NewPool returns a pool without connections; they are made when needed.
 func NewPool(cfg Config) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(), conns: make(map[key]*conn), limits: make(map[string]int)}
+	p.health = ledger{of: make(map[string]*Health), now: p.cfg.Now}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -106,11 +108,14 @@ func (p *Pool) Publish(ctx context.Context, purpose Purpose, url string, e *nost
 	if err := p.use(purpose, url, func(conn *conn) { c = conn; c.pubs = append(c.pubs, pub) }); err != nil {
 		return PublishResult{URL: url, Err: err}
 	}
+	began := time.Now()
 	select {
 	case a := <-pub.done:
+		p.health.answered(url, time.Since(began), !a.ok)
 		return PublishResult{URL: url, Accepted: a.ok, Reason: a.reason}
 	case <-ctx.Done():
 		c.dropPublication(pub)
+		p.health.asked(url, began, ctx.Err())
 		return PublishResult{URL: url, Err: ctx.Err()}
 	case <-p.ctx.Done():
 		return PublishResult{URL: url, Err: ErrClosed}
