@@ -98,3 +98,69 @@ func TestDamagedMessage(t *testing.T) {
 		t.Errorf("a damaged entry stops the timeline: %v, %v", done, err)
 	}
 }
+
+// TestDeletedWords looks into the index itself: the words of a deleted message
+// are not marked as gone, they are gone.
+func TestDeletedWords(t *testing.T) {
+	path, key := filepath.Join(t.TempDir(), "a.db"), NewKey()
+	olderHome(t, path, key, newestSchema(t))
+	s, err := Open(path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Project(10); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.conn.Exec("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, timeline_search, row)"); err != nil {
+		t.Fatal(err)
+	}
+	known := func() (n int) {
+		t.Helper()
+		p := s.statements()
+		defer p.close()
+		found, _, err := p.number("SELECT count(*) FROM temp.words WHERE term IN ('from', 'an', 'older', 'home')")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(found)
+	}
+	if n := known(); n != 4 {
+		t.Fatalf("%d words are in the index before", n)
+	}
+	e := wire.NewPayload(nostr.PubKey{1}, wire.KindChat, "from an older home", nil, 1)
+	gone := wire.NewPayload(nostr.PubKey{1}, wire.KindDelete, "", nostr.Tags{{"e", e.ID.String()}}, 2)
+	b, err := json.Marshal(timeline.Update{Group: "aa", Effect: group.Effect{ID: "d", Kind: group.EffectMessage, Payload: wire.EncodePayload(gone)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(nil, []group.Record{{Key: "aa/d", Value: b}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Project(10); err != nil {
+		t.Fatal(err)
+	}
+	if n := known(); n != 0 {
+		t.Errorf("%d words of a deleted message are in the index", n)
+	}
+}
+
+// FuzzSearch searches for anything: nothing of it is syntax, nothing fails.
+func FuzzSearch(f *testing.F) {
+	s, err := Open("", NewKey())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = s.Close() })
+	for _, query := range []string{"word", `"two words" x`, "AND OR NOT", "* ^ ( ) : -", "grp : g1", "\x00", "\xff", `a"b`, "NEAR(a b, 2)"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		if _, err := s.Timeline(timeline.Query{Search: query}); err != nil {
+			t.Fatalf("%q: %v", query, err)
+		}
+		if _, err := s.FindMessages("aa", query, 3); err != nil {
+			t.Fatalf("%q: %v", query, err)
+		}
+	})
+}
