@@ -203,7 +203,7 @@ func (a *app) invitesCommand() *cobra.Command {
 				if i.Rejoin {
 					again = "\n    You have a copy of this group. Accepting gives it up: do it if the others do not hear you, and you trust the inviter."
 				}
-				a.print(invitationLine(i), "%.12x  %-24s from %s, %d members, relays %s"+again, i.GroupID, oneLine(i.Name), i.Inviter.Npub(), len(i.Members), strings.Join(i.Relays, " "))
+				a.print(invitationLine(i), "%.12x  %-24s from %s, %d members, relays %s%s%s", i.GroupID, oneLine(i.Name), i.Inviter.Npub(), len(i.Members), oneLine(strings.Join(i.Relays, " ")), membersText(i.Members), again)
 			}
 			return nil
 		}),
@@ -230,13 +230,38 @@ func (a *app) invitesCommand() *cobra.Command {
 
 func invitationLine(i group.Invitation) any {
 	return struct {
-		Type  string `json:"type"` // invitation
-		ID    string `json:"id"`
-		Name  string `json:"name"`
-		From  string `json:"from"`
-		Size  int    `json:"members"`
-		Again bool   `json:"rejoin,omitempty"`
-	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Inviter.Npub(), len(i.Members), i.Rejoin}
+		Type   string   `json:"type"` // invitation
+		ID     string   `json:"id"`
+		Name   string   `json:"name"`
+		From   string   `json:"from"`
+		Size   int      `json:"members"`
+		Again  bool     `json:"rejoin,omitempty"`
+		People []string `json:"people"` // npubs of the members
+		Relays []string `json:"relays"`
+	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Inviter.Npub(), len(i.Members), i.Rejoin, npubs(i.Members), append([]string{}, i.Relays...)}
+}
+
+func npubs(people []nostr.PubKey) []string {
+	out := []string{}
+	for _, p := range people {
+		out = append(out, p.Npub())
+	}
+	return out
+}
+
+// shownMembers bounds how many members an invitation lists for a person.
+const shownMembers = 10
+
+// membersText lists members for a person who is to decide about them.
+func membersText(people []nostr.PubKey) string {
+	var out strings.Builder
+	for _, p := range people[:min(len(people), shownMembers)] {
+		out.WriteString("\n    " + p.Npub())
+	}
+	if more := len(people) - shownMembers; more > 0 {
+		fmt.Fprintf(&out, "\n    and %d more", more)
+	}
+	return out.String()
 }
 
 func (s *session) pickInvitation(ctx context.Context, name string) (group.Invitation, error) {
@@ -250,8 +275,15 @@ func (s *session) pickInvitation(ctx context.Context, name string) (group.Invita
 			found = append(found, i)
 		}
 	}
-	if len(found) != 1 {
-		return group.Invitation{}, fmt.Errorf("%w: %d invitations are called %q: see marmot invites list", errNotFound, len(found), oneLine(name))
+	switch len(found) {
+	case 0:
+		return group.Invitation{}, fmt.Errorf("%w: no invitation is called %q: see marmot invites list", errNotFound, oneLine(name))
+	case 1:
+		return found[0], nil
 	}
-	return found[0], nil
+	var candidates []string
+	for _, i := range found {
+		candidates = append(candidates, fmt.Sprintf("%.12x (%s, from %.14s)", i.GroupID, oneLine(i.Name), i.Inviter.Npub()))
+	}
+	return group.Invitation{}, usage(fmt.Errorf("%q may be %s", oneLine(name), strings.Join(candidates, " or ")))
 }
