@@ -20,13 +20,13 @@ import (
 
 // packageEvent is a kind 30443 event of p's account, as another device or an older
 // installation would have made it at some time.
-func packageEvent(t *testing.T, p *person, slot string, at time.Time) *nostr.Event {
+func packageEvent(t testing.TB, p *person, slot string, at time.Time) *nostr.Event {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := wire.ProofEvent(p.PubKey(), mls.X25519_AES128GCM_SHA256_Ed25519, key.Public().(ed25519.PublicKey), nostr.Timestamp(at.Unix()))
+	wanted := wire.ProofEvent(p.key.PubKey(), mls.X25519_AES128GCM_SHA256_Ed25519, key.Public().(ed25519.PublicKey), nostr.Timestamp(at.Unix()))
 	signed := *wanted
 	if err := p.key.SignEvent(&signed); err != nil {
 		t.Fatal(err)
@@ -35,11 +35,11 @@ func packageEvent(t *testing.T, p *person, slot string, at time.Time) *nostr.Eve
 	if err != nil {
 		t.Fatal(err)
 	}
-	kp, _, err := mls.NewKeyPackage(key, wire.KeyPackageConfig(p.PubKey(), proof, at))
+	kp, _, err := mls.NewKeyPackage(key, wire.KeyPackageConfig(p.key.PubKey(), proof, at))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := wire.NewKeyPackageEvent(p.PubKey(), slot, kp, nostr.Timestamp(at.Unix()))
+	e, err := wire.NewKeyPackageEvent(p.key.PubKey(), slot, kp, nostr.Timestamp(at.Unix()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,22 @@ import (
 // crowd is a group of n accounts of which alice, bob and carol have clients.
 // An invitation of so many does not fit an event; the others joined before.
 func crowd(tb testing.TB, n int) (alice, bob, carol *client) {
+	alice, guests, joins := invitedCrowd(tb, n)
+	for i, c := range guests {
+		g, out, err := Join(c.w.now, joins[i])
+		if err != nil {
+			tb.Fatal(err)
+		}
+		c.g = g
+		c.apply(out, nil)
+	}
+	return alice, guests[0], guests[1]
+}
+
+// invitedCrowd is a crowd before bob and carol have joined.
+func invitedCrowd(tb testing.TB, n int) (alice *client, guests []*client, joins []JoinConfig) {
 	w := newWorld(tb, "alice", "bob", "carol")
-	alice, bob, carol = w.client("alice"), w.client("bob"), w.client("carol")
+	alice, guests = w.client("alice"), []*client{w.client("bob"), w.client("carol")}
 	for _, c := range w.clients {
 		c.cfg.Trace, c.tracer = false, nil
 		c.cfg.JoinUpdateDelay, c.cfg.UpdateInterval = 100_000*time.Hour, 100_000*time.Hour
@@ -24,7 +38,7 @@ func crowd(tb testing.TB, n int) (alice, bob, carol *client) {
 	alice.create("crowd")
 	var adds []mls.Proposal
 	bundles := map[*client]*bundle{}
-	for _, c := range []*client{bob, carol} {
+	for _, c := range guests {
 		bundles[c] = c.keyPackage()
 		adds = append(adds, mls.Add{KeyPackage: bundles[c].event.KeyPackage})
 	}
@@ -46,18 +60,13 @@ func crowd(tb testing.TB, n int) (alice, bob, carol *client) {
 	alice.g.note(&retained{ID: id, Kind: kindCommit, Epoch: 0, Own: true, Disposition: deferred, Judged: true, At: w.now, State: node.id})
 	s.advance(node)
 	alice.apply(s.finish())
-	for _, c := range []*client{bob, carol} {
-		g, out, err := Join(w.now, JoinConfig{
+	for _, c := range guests {
+		joins = append(joins, JoinConfig{
 			Config: c.cfg, KeyPackage: bundles[c].event.KeyPackage, Keys: bundles[c].keys, Signer: bundles[c].key,
 			Welcome: &wire.Welcome{Author: alice.pub(), KeyPackage: bundles[c].event.Event, Relays: alice.g.Settings().Routing.Relays, Message: staged.Welcome},
 		})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		c.g = g
-		c.apply(out, nil)
 	}
-	return alice, bob, carol
+	return alice, guests, joins
 }
 
 // branch lets a client commit count times, and returns the events.
