@@ -23,6 +23,8 @@ type Store interface {
 	Write(records, entries []group.Record) error
 	// Entries returns up to limit log entries after a cursor, in order.
 	Entries(after uint64, limit int) (cursors []uint64, values [][]byte, err error)
+	// Last returns the cursor of the newest log entry; 0 if there is none.
+	Last() (cursor uint64, err error)
 	TimelineStore
 	Close() error
 }

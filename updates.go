@@ -24,6 +24,18 @@ func (a *Account) Updates(ctx context.Context, subscriber string) iter.Seq2[Upda
 			yield(Update{}, err)
 			return
 		}
+		a.UpdatesAfter(ctx, cursor)(yield)
+	}
+}
+
+// Cursor returns the cursor of the newest update; 0 if there is none.
+func (a *Account) Cursor() (uint64, error) { return a.cfg.Store.Last() }
+
+// UpdatesAfter is [Account.Updates] behind a cursor that the caller keeps, for
+// those who have nothing to acknowledge.
+func (a *Account) UpdatesAfter(ctx context.Context, cursor uint64) iter.Seq2[Update, error] {
+	return func(yield func(Update, error) bool) {
+		cursor := cursor // of this loop: the caller may begin another
 		for {
 			news := a.news.wait()
 			if a.ctx.Err() != nil {

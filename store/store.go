@@ -322,6 +322,17 @@ func (s *Store) Entries(after uint64, limit int) (cursors []uint64, values [][]b
 	return cursors, values, err
 }
 
+// Last returns the cursor of the newest entry of the log; 0 if there is none.
+func (s *Store) Last() (cursor uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err = s.query("SELECT max(cursor) FROM log", func(st *sqlite3.Stmt) error {
+		cursor = uint64(st.ColumnInt64(0))
+		return nil
+	})
+	return cursor, err
+}
+
 func (s *Store) query(sql string, row func(*sqlite3.Stmt) error, args ...any) error {
 	if s.conn == nil {
 		return fs.ErrClosed

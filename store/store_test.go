@@ -106,6 +106,9 @@ func TestLog(t *testing.T) {
 			t.Errorf("cursors are not ascending: %v", cursors)
 		}
 	}
+	if last, err := s.Last(); err != nil || last != cursors[3] {
+		t.Errorf("the newest cursor is %d, %v, want %d", last, err, cursors[3])
+	}
 	if _, rest, err := s.Entries(cursors[1], 1); err != nil || len(rest) != 1 || string(rest[0]) != "3" {
 		t.Errorf("after the second: %q, %v", rest, err)
 	}

@@ -82,12 +82,16 @@ func (s *session) sending(ctx context.Context, name string, send func(*marmot.Gr
 	if err != nil {
 		return err
 	}
+	before, err := s.Cursor()
+	if err != nil {
+		return err
+	}
 	id, err := send(g)
 	if err != nil {
 		return err
 	}
 	s.app.print(sentLine{"sent", id.String(), g.ID()}, "%.12s", id)
-	for u, err := range s.Updates(ctx, "cli send") {
+	for u, err := range s.UpdatesAfter(ctx, before) {
 		if err != nil {
 			return err
 		}
@@ -96,7 +100,7 @@ func (s *session) sending(ctx context.Context, name string, send func(*marmot.Gr
 		}
 		switch u.Effect.Kind {
 		case group.EffectPublished:
-			return s.Ack("cli send", u.Cursor)
+			return nil
 		case group.EffectFailed:
 			return fmt.Errorf("%w: %s", marmot.ErrFailed, u.Effect.Text)
 		}
