@@ -16,7 +16,10 @@ const { decodeProposal, encodeProposal } = await part('proposal')
 // vector puts the length before a key, which has less than 2^14 bytes; content
 // takes it off where there is one.
 const vector = (b) => Uint8Array.from([...(b.length < 64 ? [b.length] : [0x40 | b.length >> 8, b.length & 0xff]), ...b])
-const content = (b) => [1, 2].map((n) => b.slice(n)).find((c) => hex(vector(c)) === hex(b)) ?? b
+// content takes a public key out of its vector. A bare key may look like a
+// vector that is a byte shorter, so the length of what comes out has to be one.
+const keySizes = [32, 65, 133]
+const content = (b) => [1, 2].map((n) => b.slice(n)).find((c) => keySizes.includes(c.length) && hex(vector(c)) === hex(b)) ?? b
 
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex ?? '', 'hex'))
 const hex = (b) => Buffer.from(b).toString('hex')
