@@ -270,7 +270,8 @@ func (w *World) fingerprint() (out string, busy bool) {
 		for _, m := range c.members {
 			st := m.g.Status()
 			out += fmt.Sprint(m.old, m.g.Tip(), st.Outstanding, st.Queued, st.Convergence, " ")
-			soon := !m.wake.IsZero() && m.wake.Sub(c.now()) < 10*time.Minute
+			wait := m.wake.Sub(c.now())
+			soon := !m.wake.IsZero() && wait > 0 && wait < 10*time.Minute
 			busy = busy || !m.old && (st.Outstanding > 0 || soon)
 		}
 	}
