@@ -42,8 +42,19 @@ func (s *step) advance(tip *node) {
 		return
 	}
 	s.prune()
+	s.reconsider()
 	s.renewLeave()
 	s.wishAgain()
+}
+
+// reconsider opens another pass if the branches that are left compare in
+// another way than all did before: the horizon has moved, and with it the epoch
+// they are measured from and the witnesses that count. In how many passes the
+// same input was taken in must not decide.
+func (s *step) reconsider() {
+	if best := s.g.choose(s.g.tip.epoch); best != nil && best != s.g.tip {
+		s.g.meta.Witnessed, s.changed = true, true
+	}
 }
 
 func pathFrom(from, to *node) []*node {

@@ -76,17 +76,8 @@ func (d *sqliteDisk) records(prefix string) (out []group.Record, err error) {
 
 // crash goes on with a copy of the files as they are, which is what a killed
 // process leaves: no checkpoint, and the write-ahead log as far as it got. A
-// torn write is carried out and then cut short in the middle of the log.
+// torn write is cut short in the middle of what it appended to the log.
 func (d *sqliteDisk) crash(torn *transaction) error {
-	before, err := fileSize(d.path() + "-wal")
-	if err != nil {
-		return err
-	}
-	if torn != nil {
-		if err := d.write(torn.prefix, torn.records, torn.effects); err != nil {
-			return err
-		}
-	}
 	from := d.path()
 	d.lives++
 	for _, suffix := range []string{"", "-wal"} {
@@ -94,16 +85,12 @@ func (d *sqliteDisk) crash(torn *transaction) error {
 			return err
 		}
 	}
-	after, err := fileSize(d.path() + "-wal")
-	if err != nil {
-		return err
-	}
-	if torn != nil && after > before {
-		if err := os.Truncate(d.path()+"-wal", (before+(after-before)/2)/4096*4096); err != nil {
+	if torn != nil {
+		if err := d.tear(torn, from+"-wal"); err != nil {
 			return err
 		}
 	}
-	err = d.store.Close()
+	err := d.store.Close()
 	next, opened := store.Open(d.path(), d.key)
 	if err := errors.Join(err, opened); err != nil {
 		return fmt.Errorf("sim: after a crash: %w", err)
@@ -111,6 +98,26 @@ func (d *sqliteDisk) crash(torn *transaction) error {
 	d.store = next
 	return os.Remove(from)
 }
+
+// tear writes to the files that are given up, and takes half of what that
+// appended to the log. A log that was begun anew shows nothing of the write.
+func (d *sqliteDisk) tear(t *transaction, log string) error {
+	before, err := fileSize(log)
+	if err != nil {
+		return err
+	}
+	if err := d.write(t.prefix, t.records, t.effects); err != nil {
+		return err
+	}
+	after, err := fileSize(log)
+	if err != nil || after <= before {
+		return err
+	}
+	return errors.Join(copyFile(log, d.path()+"-wal"), os.Truncate(d.path()+"-wal", (before+(after-before)/2)/block*block))
+}
+
+// block is the unit in which the encrypting file system writes.
+const block = 4096
 
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)

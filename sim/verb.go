@@ -272,7 +272,10 @@ func (w *World) clock(args []string) error {
 	c.skew = skew
 	for _, m := range c.members {
 		m.watch.opened = time.Time{} // the oracle's clock of the open pass is void
-		w.after(time.Second, func() error { return m.step(group.Tick{}, nil) })
+		w.after(time.Second, func() error {
+			m.wake = time.Time{} // what was planned by the old time is planned anew
+			return m.step(group.Tick{}, nil)
+		})
 	}
 	return nil
 }
