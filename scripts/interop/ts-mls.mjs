@@ -18,7 +18,7 @@ const { decodeProposal, encodeProposal } = await part('proposal')
 const vector = (b) => Uint8Array.from([...(b.length < 64 ? [b.length] : [0x40 | b.length >> 8, b.length & 0xff]), ...b])
 // content takes a public key out of its vector. A bare key may look like a
 // vector that is a byte shorter, so the length of what comes out has to be one.
-const keySizes = [32, 65, 133]
+const keySizes = [32, 65, 97, 133]
 const content = (b) => [1, 2].map((n) => b.slice(n)).find((c) => keySizes.includes(c.length) && hex(vector(c)) === hex(b)) ?? b
 
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex ?? '', 'hex'))
