@@ -38,6 +38,9 @@ type Staged struct {
 	Message []byte // MLSMessage with the commit
 	Welcome []byte // MLSMessage with the Welcome; nil without new members
 	Next    *Group // the epoch if it is accepted
+
+	content *authenticatedContent // see [Staged.Verified]
+	state   []byte                // confirmation tag of the epoch it was made in
 }
 
 // Commit prepares the next epoch (RFC 9420, Section 12.4.1); g is as it was,
@@ -106,7 +109,7 @@ func (g *Group) Commit(signer crypto.Signer, cfg CommitConfig) (_ *Staged, err e
 	}()
 	content.confirm(e.tag)
 	content.padding = cfg.Padding
-	staged := &Staged{Next: g.child(step, e)}
+	staged := &Staged{Next: g.child(step, e), content: content, state: g.tag}
 	if len(plan.adds) > 0 {
 		if staged.Welcome, err = staged.Next.welcome(infoSigner, plan, step, e, path, cfg); err != nil {
 			return nil, err
