@@ -52,7 +52,7 @@ func (s *step) advance(tip *node) {
 // they are measured from and the witnesses that count. In how many passes the
 // same input was taken in must not decide.
 func (s *step) reconsider() {
-	if best := s.g.choose(s.g.tip.epoch); best != nil && best != s.g.tip {
+	if best := s.g.gen.choose(s.g, s.g.tip.epoch); best != nil && best != s.g.tip {
 		s.g.meta.Witnessed, s.changed = true, true
 	}
 }

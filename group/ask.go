@@ -133,7 +133,7 @@ func (a *ask) proof(in Answer) (wire.IdentityProof, error) {
 // askDue asks for the proofs of updates that have become due.
 func (s *step) askDue() {
 	for _, i := range s.g.queue {
-		if i.Kind == intentUpdate && len(i.Proof) == 0 && i.due(s.now) && s.g.asks[fmt.Sprintf("proof/%d", i.Seq)] == nil {
+		if !s.g.ready(i) && i.due(s.now) && s.g.asks[fmt.Sprintf("proof/%d", i.Seq)] == nil {
 			s.askProof(i)
 			s.putIntent(i)
 		}

@@ -50,7 +50,7 @@ func invitedCrowd(tb testing.TB, n int) (alice *client, guests []*client, joins 
 	}
 	s := alice.g.begin(w.now)
 	signer, _ := alice.g.signer(alice.g.tip)
-	node, staged, err := stage(alice.g.tip, signer, mls.CommitConfig{Proposals: adds, Path: mls.PathAlways})
+	node, staged, err := s.stage(alice.g.tip, signer, mls.CommitConfig{Proposals: adds, Path: mls.PathAlways})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -16,7 +16,7 @@ type graph struct {
 
 // newGraph has a canonical line of that many epochs above 0.
 func newGraph(epochs int) (*graph, []*node) {
-	b := &graph{g: newGroup(Config{})}
+	b := &graph{g: newGroup(Config{}, v2{})}
 	root := &node{id: stateID{0xff}, state: &mls.Group{}, settings: &wire.Settings{}}
 	b.g.nodes[root.id] = root
 	line := []*node{root}

@@ -12,12 +12,10 @@ import (
 	"github.com/marmotgo/marmot/wire"
 )
 
-// groupIDSize is the length of the MLS group ids we make, in bytes.
-const groupIDSize = 16
-
 // CreateConfig says what group to found.
 type CreateConfig struct {
 	Config
+	Protocol  Protocol // empty: v2
 	Profile   wire.Profile
 	Relays    []string // of the group, 1 to 16
 	Retention wire.Retention
@@ -32,7 +30,11 @@ type CreateConfig struct {
 // commit that nobody needs to see, all invitees. Nothing is published but the
 // Welcomes, each on its own (joining.md).
 func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
-	g := newGroup(cfg.Config)
+	gen := generations[cfg.Protocol]
+	if gen == nil {
+		return nil, Output{}, fmt.Errorf("%w: protocol %q is not known", ErrRequest, cfg.Protocol)
+	}
+	g := newGroup(cfg.Config, gen)
 	root, err := g.found(now, cfg)
 	if err != nil {
 		return nil, Output{}, err
@@ -51,9 +53,9 @@ func Create(now time.Time, cfg CreateConfig) (*Group, Output, error) {
 	return g, out, err
 }
 
-func newGroup(cfg Config) *Group {
+func newGroup(cfg Config, gen generation) *Group {
 	g := &Group{
-		cfg: cfg, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{}, index: newIndex(),
+		cfg: cfg, gen: gen, nodes: map[stateID]*node{}, inputs: map[wire.MessageID]*retained{}, index: newIndex(),
 		rows: rowSet{}, raw: map[nostr.ID]*rawEvent{}, out: map[nostr.ID]*outbound{}, asks: map[string]*ask{},
 		keys: map[string]ed25519.PrivateKey{},
 	}
@@ -68,39 +70,25 @@ func (g *Group) found(now time.Time, cfg CreateConfig) (*node, error) {
 	if len(cfg.Invitees) > 0 && slices.ContainsFunc(cfg.Invitees, func(v Invitee) bool { return v.KeyPackage.Account == cfg.Self && !v.AnotherDevice }) {
 		return nil, fmt.Errorf("%w: that is this account itself", ErrAlreadyMember)
 	}
-	if err := cfg.Profile.Check(); err != nil {
-		return nil, err
-	}
-	random := make([]byte, groupIDSize+32)
-	_, _ = rand.Read(random) // never fails
-	routing := wire.NewRouting([32]byte(random[groupIDSize:]), cfg.Relays)
-	if err := routing.Check(); err != nil {
-		return nil, err
-	}
-	ext, err := wire.NewGroupExtensions(cfg.Profile, wire.NewAdmins(cfg.Self), routing, cfg.Retention)
+	id, nostrID := make([]byte, g.gen.idSize()), [32]byte{}
+	_, _ = rand.Read(id) // never fails
+	_, _ = rand.Read(nostrID[:])
+	ext, err := g.gen.found(cfg, nostrID)
 	if err != nil {
 		return nil, err
 	}
+	caps, leafExt := g.gen.leaf(cfg.Proof)
 	state, err := mls.Create(cfg.Signer, mls.GroupConfig{
-		Suite: mls.X25519_AES128GCM_SHA256_Ed25519, GroupID: random[:groupIDSize],
-		Credential: mls.BasicCredential(cfg.Self[:]), Capabilities: wire.LeafCapabilities(),
-		LeafExtensions: wire.LeafExtensions(cfg.Proof), Lifetime: wire.LeafLifetime(now), Extensions: ext,
+		Suite: mls.X25519_AES128GCM_SHA256_Ed25519, GroupID: id,
+		Credential: mls.BasicCredential(cfg.Self[:]), Capabilities: caps,
+		LeafExtensions: leafExt, Lifetime: g.gen.lifetime(now), Extensions: ext,
 	})
 	if err != nil {
 		return nil, err
 	}
-	settings, err := wire.DecodeSettings(ext)
-	if err != nil {
-		return nil, err
-	}
 	g.id = state.ID()
-	root := &node{id: rootID(state), state: state, settings: settings}
-	return root, checkLeaves(root.asParentOfNone(), root)
-}
-
-// asParentOfNone is a parent that shares no leaf, so that all are checked.
-func (n *node) asParentOfNone() *node {
-	return &node{state: n.state, settings: &wire.Settings{}}
+	root := &node{id: rootID(state), state: state}
+	return root, g.gen.joined(root, nil)
 }
 
 // start makes n the beginning of this copy's history.
@@ -117,7 +105,7 @@ func (s *step) start(n *node) {
 func (s *step) foundingAdd(cfg CreateConfig) error {
 	g := s.g
 	for _, v := range cfg.Invitees {
-		if err := v.KeyPackage.Supports(g.tip.settings); err != nil {
+		if err := g.gen.supports(v.KeyPackage, g.tip); err != nil {
 			return fmt.Errorf("group: %s cannot be invited: %w", v.KeyPackage.Account.Npub(), err)
 		}
 	}
@@ -128,9 +116,13 @@ func (s *step) foundingAdd(cfg CreateConfig) error {
 	}
 	if len(cfg.Admins) > 0 {
 		admins := wire.NewAdmins(append(slices.Clone(cfg.Admins), cfg.Self)...)
-		proposals = append(proposals, mls.AppDataUpdate{Component: wire.ComponentAdmins, Data: admins.Append(nil)})
+		appoint, err := g.gen.amend(g.tip, amendment{admins: admins})
+		if err != nil {
+			return err
+		}
+		proposals = append(proposals, appoint...)
 	}
-	n, staged, err := stage(g.tip, cfg.Signer, mls.CommitConfig{Proposals: proposals, Path: mls.PathAlways, Now: s.now, Parallel: cfg.Parallel})
+	n, staged, err := s.stage(g.tip, cfg.Signer, mls.CommitConfig{Proposals: proposals, Path: mls.PathAlways, Now: s.now, Parallel: cfg.Parallel})
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,14 @@ import (
 // nothing is written over the records, so restoring them repairs the group;
 // so does a new invitation. The Output tells the application.
 func Damaged(now time.Time, cfg Config, records []Record, why error) (*Group, Output) {
-	g := newGroup(cfg)
+	g := newGroup(cfg, v2{})
 	g.damaged = true
 	for _, r := range records {
 		if r.Key == keyMeta {
 			_ = json.Unmarshal(r.Value, &g.meta) // what is unreadable stays empty
+			if gen := generations[g.meta.Protocol]; gen != nil {
+				g.gen = gen
+			}
 		}
 	}
 	g.id = g.meta.ID
@@ -35,7 +38,7 @@ func Damaged(now time.Time, cfg Config, records []Record, why error) (*Group, Ou
 // lastReadable describes the newest state that can still be read, for a person
 // to recognize the group by. Nothing is decided with it.
 func lastReadable(g *Group, records []Record) *lastSeen {
-	l := &loader{g: newGroup(g.cfg), nodes: map[stateID]*storedNode{}, secrets: map[string][]byte{}, ratchets: map[string][]byte{}}
+	l := &loader{g: newGroup(g.cfg, g.gen), nodes: map[stateID]*storedNode{}, secrets: map[string][]byte{}, ratchets: map[string][]byte{}}
 	for _, r := range records {
 		_ = l.record(r)
 	}

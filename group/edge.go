@@ -1,14 +1,11 @@
 package group
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/marmotgo/marmot/mls"
-	"github.com/marmotgo/marmot/nostr"
-	"github.com/marmotgo/marmot/wire"
 )
 
 func unauthorized(format string, args ...any) error {
@@ -26,280 +23,40 @@ func (g *Group) edge(parent *node, commit *mls.VerifiedCommit) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := authorize(parent, commit, props)
+	info, err := g.gen.authorize(parent, commit, props)
 	if err != nil {
 		return nil, err
 	}
 	next, err := parent.state.Apply(commit, mls.ApplyInput{Proposals: parent.proposals, Parallel: g.cfg.Parallel})
 	if errors.Is(err, mls.ErrRemoved) {
 		n := &node{commit: info, removed: true, settings: parent.settings}
-		return n, checkRemoval(parent, props)
+		return n, g.gen.removal(parent, props)
 	}
 	if err != nil {
 		return nil, err
 	}
 	n := &node{commit: info, state: next}
-	return n, checkResult(parent, n)
+	return n, g.gen.result(parent, n)
 }
 
-// authorize applies the rules about who may commit what, all in the parent.
-func authorize(parent *node, commit *mls.VerifiedCommit, props []mls.ProposalFrom) (*commitInfo, error) {
-	if commit.Sender().Type != mls.SenderMember {
-		return nil, unauthorized("external commit")
+// checkAllLeaves checks every leaf, on the caller's pool if there is one: in v2
+// each costs a Schnorr signature.
+func (n *node) checkAllLeaves(parallel mls.Parallel, check func(*mls.LeafNode) error) error {
+	var leaves []*mls.LeafNode
+	for _, leaf := range n.state.Leaves() {
+		leaves = append(leaves, leaf)
 	}
-	committer, err := parent.account(commit.Sender().Leaf)
-	if err != nil {
-		return nil, err
-	}
-	info := &commitInfo{Committer: committer}
-	_, path := commit.Path()
-	selfRemoves := 0
-	for _, p := range props {
-		if _, ok := p.Proposal.(mls.SelfRemove); ok {
-			selfRemoves++
+	errs := make([]error, len(leaves))
+	job := func(i int) { errs[i] = check(leaves[i]) }
+	if parallel != nil && len(leaves) > 3 {
+		parallel(len(leaves), job)
+	} else {
+		for i := range leaves {
+			job(i)
 		}
 	}
-	ordinary := (len(props) == 0 && path) || (len(props) > 0 && selfRemoves == len(props))
-	info.Privileged = !ordinary
-	if info.Privileged && !parent.isAdmin(committer) {
-		return nil, unauthorized("commit of a member who is no admin")
-	}
-	updated := map[mls.ComponentID]bool{}
-	for _, p := range props {
-		if err := authorizeProposal(parent, commit, p, info, updated); err != nil {
-			return nil, err
-		}
-	}
-	if info.Disbands {
-		return info, checkDisband(parent, commit.Sender().Leaf, committer, props)
-	}
-	return info, nil
-}
-
-// checkDisband holds the commit that ends a group to its only allowed shape:
-// the two component updates, and a Remove of every other leaf
-// (group-lifecycle-v1.md).
-func checkDisband(parent *node, self mls.LeafIndex, committer nostr.PubKey, props []mls.ProposalFrom) error {
-	if !slices.Contains(parent.settings.Required, wire.ComponentLifecycle) {
-		return invalidResult("disband without a required lifecycle")
-	}
-	removed, admins := map[mls.LeafIndex]bool{}, false
-	for _, p := range props {
-		switch body := p.Proposal.(type) {
-		case mls.Remove:
-			removed[body.Removed] = true
-		case mls.AppDataUpdate:
-			if body.Component == wire.ComponentAdmins {
-				admins = bytes.Equal(body.Data, wire.NewAdmins(committer).Append(nil))
-			} else if body.Component != wire.ComponentLifecycle {
-				return invalidResult("disband with an unrelated update")
-			}
-		default:
-			return invalidResult("disband with a proposal of type %d", p.Proposal.Type())
-		}
-	}
-	if !admins {
-		return invalidResult("disband without its admin list")
-	}
-	for i := range parent.state.Leaves() {
-		if i != self && !removed[i] {
-			return invalidResult("disband that leaves a member behind")
-		}
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return errs[i]
 	}
 	return nil
-}
-
-// checkRemoval checks what can be known of the result of a commit that removes
-// this member: it has no keys of that epoch, but the others would refuse a
-// result with broken components or an admin without a leaf.
-func checkRemoval(parent *node, props []mls.ProposalFrom) error {
-	gone, dict := map[mls.LeafIndex]bool{}, parent.settings.Dictionary
-	var members []nostr.PubKey
-	for _, p := range props {
-		switch body := p.Proposal.(type) {
-		case mls.Remove:
-			gone[body.Removed] = true
-		case mls.SelfRemove:
-			gone[p.Sender.Leaf] = true
-		case mls.Add:
-			a, err := wire.LeafAccount(body.KeyPackage.Leaf)
-			if err != nil {
-				return err
-			}
-			members = append(members, a)
-		case mls.AppDataUpdate:
-			if body.Remove {
-				dict = dict.Without(body.Component)
-			} else {
-				dict = dict.With(body.Component, body.Data)
-			}
-		}
-	}
-	for i, leaf := range parent.state.Leaves() {
-		if a, err := wire.LeafAccount(leaf); err == nil && !gone[i] {
-			members = append(members, a)
-		}
-	}
-	data, ok := dict.Get(wire.ComponentAdmins)
-	if !ok {
-		return invalidResult("no admins")
-	}
-	admins, err := wire.DecodeAdmins(data)
-	if err != nil {
-		return err
-	}
-	for _, entry := range dict {
-		if err := wire.CheckComponent(entry.ID, entry.Data); err != nil {
-			return err
-		}
-	}
-	return allMembers(admins, wire.NewAdmins(members...))
-}
-
-func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalFrom, info *commitInfo, updated map[mls.ComponentID]bool) error {
-	sender, err := parent.account(p.Sender.Leaf)
-	if err != nil {
-		return err
-	}
-	switch body := p.Proposal.(type) {
-	case mls.SelfRemove:
-		if !p.ByReference || p.Sender.Leaf == commit.Sender().Leaf || parent.isAdmin(sender) {
-			return unauthorized("SelfRemove inline, of the committer or of an admin")
-		}
-		info.Left = append(info.Left, sender)
-		return nil
-	case mls.AppDataUpdate:
-		if updated[body.Component] {
-			return invalidResult("two operations on component 0x%04x", uint16(body.Component))
-		}
-		updated[body.Component] = true
-		if err := checkUpdate(parent, body, p.ByReference); err != nil {
-			return err
-		}
-		info.Disbands = info.Disbands || body.Component == wire.ComponentLifecycle && bytes.Equal(body.Data, wire.Disbanded.Append(nil))
-	case mls.Add:
-		if _, _, err := wire.CheckLeaf(body.KeyPackage.Leaf, body.KeyPackage.Suite); err != nil {
-			return err
-		}
-	case mls.Remove, mls.GroupContextExtensions:
-	case mls.Update:
-		if err := sameAccount(body.Leaf, sender, parent.state.Suite()); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("%w: type %d", mls.ErrUnsupportedProposal, p.Proposal.Type())
-	}
-	if !parent.isAdmin(sender) {
-		return unauthorized("proposal of a member who is no admin")
-	}
-	return nil
-}
-
-func sameAccount(leaf *mls.LeafNode, account nostr.PubKey, suite mls.Suite) error {
-	got, _, err := wire.CheckLeaf(leaf, suite)
-	if err != nil {
-		return err
-	}
-	if got != account {
-		return invalidResult("a leaf changes its account")
-	}
-	return nil
-}
-
-// checkUpdate applies the rules about single components (app-components/*).
-func checkUpdate(parent *node, u mls.AppDataUpdate, byReference bool) error {
-	id := uint16(u.Component)
-	switch u.Component {
-	case wire.ComponentSafeAAD, wire.ComponentIdentityProof, wire.ComponentLegacyMedia:
-		return invalidResult("component 0x%04x cannot be group state", id)
-	case wire.ComponentAppComponents, wire.ComponentAdmins, wire.ComponentRouting:
-		if u.Remove {
-			return invalidResult("component 0x%04x cannot be removed", id)
-		}
-	case wire.ComponentLifecycle:
-		state, err := wire.DecodeLifecycle(u.Data)
-		before := parent.settings.Lifecycle
-		switch {
-		case u.Remove || err != nil || byReference:
-			return invalidResult("lifecycle change")
-		case before != nil && *before == state:
-			return invalidResult("lifecycle change without effect")
-		}
-	}
-	if _, ok := parent.settings.Dictionary.Get(u.Component); u.Remove && !ok {
-		return invalidResult("component 0x%04x is not there to be removed", id)
-	}
-	return nil
-}
-
-// checkResult applies the invariants of every epoch to a commit's result and
-// sets its settings (protocol-core.md, 3.3 and 4.5).
-func checkResult(parent, n *node) error {
-	settings, err := wire.DecodeSettings(n.state.Context().Extensions)
-	if err != nil {
-		return err
-	}
-	n.settings = settings
-	was := parent.settings
-	switch {
-	case settings.Routing == nil:
-		return invalidResult("no routing")
-	case slices.Contains(was.Required, wire.ComponentLifecycle) && !slices.Contains(settings.Required, wire.ComponentLifecycle):
-		return invalidResult("lifecycle is no longer required")
-	}
-	if err := checkAdmins(n); err != nil {
-		return err
-	}
-	return checkLeaves(parent, n)
-}
-
-// checkAdmins demands a leaf of every listed admin, on every commit.
-func checkAdmins(n *node) error {
-	return allMembers(n.settings.Admins, n.members())
-}
-
-func allMembers(admins, members wire.Admins) error {
-	for _, admin := range admins {
-		if !members.Contains(admin) {
-			return invalidResult("an admin has no leaf")
-		}
-	}
-	return nil
-}
-
-// checkLeaves checks the leaves that a commit added or changed, and all of
-// them when the requirements changed.
-func checkLeaves(parent, n *node) error {
-	all := !sameRequirements(parent.settings, n.settings)
-	for i, leaf := range n.state.Leaves() {
-		old, existed := parent.state.Leaf(i)
-		if existed && old == leaf && !all {
-			continue
-		}
-		if err := checkLeaf(n, leaf); err != nil {
-			return fmt.Errorf("leaf %d: %w", i, err)
-		}
-		if !existed || old == leaf || leaf.Source == mls.LeafSourceKeyPackage {
-			continue
-		}
-		if !bytes.Equal(old.Credential.Identity, leaf.Credential.Identity) {
-			return invalidResult("leaf %d changes its account", i)
-		}
-	}
-	return nil
-}
-
-func checkLeaf(n *node, leaf *mls.LeafNode) error {
-	_, components, err := wire.CheckLeaf(leaf, n.state.Suite())
-	if err != nil {
-		return err
-	}
-	return wire.CheckSupport(leaf, components, n.settings)
-}
-
-func sameRequirements(a, b *wire.Settings) bool {
-	return slices.Equal(a.Required, b.Required) && slices.Equal(a.RequiredMarkers(), b.RequiredMarkers()) &&
-		slices.Equal(a.Capabilities.Extensions, b.Capabilities.Extensions) &&
-		slices.Equal(a.Capabilities.Proposals, b.Capabilities.Proposals) &&
-		slices.Equal(a.Capabilities.Credentials, b.Capabilities.Credentials)
 }

@@ -49,6 +49,7 @@ type Config struct {
 // Group is one account's copy of one group. It is not safe for concurrent use.
 type Group struct {
 	cfg    Config
+	gen    generation
 	id     []byte
 	nodes  map[stateID]*node
 	tip    *node // canonical
@@ -71,6 +72,7 @@ type Group struct {
 // meta is the part of a group that is one small record.
 type meta struct {
 	Version   int       `json:"version"`
+	Protocol  Protocol  `json:"protocol,omitempty"` // empty: v2
 	ID        []byte    `json:"id"`
 	Tip       stateID   `json:"tip"`
 	Pass      *pass     `json:"pass,omitempty"`
@@ -102,6 +104,7 @@ func (g *Group) Epoch() uint64 { return g.tip.epoch }
 // Status describes the group. It changes nothing.
 func (g *Group) Status() Status {
 	s := Status{
+		Protocol:  g.gen.protocol(),
 		Lifecycle: g.lifecycle(), Convergence: g.convergence(), Epoch: g.tip.epoch,
 		Removed: g.meta.Removed, Leaving: g.meta.Leaving, Disbanding: g.meta.Disband != nil, Cause: g.meta.Cause, Missed: g.meta.Missed,
 		Outstanding: len(g.out) + len(g.asks), Queued: len(g.queue), Deferred: len(g.raw),

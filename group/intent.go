@@ -74,7 +74,15 @@ func storeInvitees(in []Invitee) []storedInvitee {
 }
 
 // ready reports whether an intent waits for nothing but time and quiet.
-func (i *intent) ready() bool { return i.Kind != intentUpdate || len(i.Proof) > 0 }
+func (g *Group) ready(i *intent) bool {
+	return i.Kind != intentUpdate || len(i.Proof) > 0 || !g.gen.vouches()
+}
+
+// proof is what the account vouches for an update's key with, if it has to.
+func (i *intent) proof() (p wire.IdentityProof) {
+	copy(p[:], i.Proof)
+	return p
+}
 
 // due reports whether an intent's time has come. A clock that was set back
 // behind the moment when it was queued does not make it wait for that time to
@@ -116,7 +124,7 @@ func (g *Group) admissible(in Input) error {
 		if in.Payload == nil {
 			return fmt.Errorf("%w: no payload", ErrRequest)
 		}
-		_, err := wire.DecodePayload(wire.EncodePayload(in.Payload), g.cfg.Self)
+		_, err := g.gen.payload(wire.EncodePayload(in.Payload), g.cfg.Self)
 		return err
 	case SelfUpdate:
 		return nil
@@ -129,29 +137,33 @@ func (g *Group) admissible(in Input) error {
 		if !admin {
 			return ErrNotAdmin
 		}
-		return g.tip.admissibleChange(in, g.cfg.Self)
+		return g.admissibleChange(in)
 	}
 }
 
-func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
-	members := n.members()
+func (g *Group) admissibleChange(in Input) error {
+	n, members := g.tip, g.tip.members()
 	switch in := in.(type) {
 	case Invite:
-		return n.admissibleInvite(in, members)
+		return g.admissibleInvite(in, members)
 	case Remove:
 		if len(in.Accounts) == 0 {
 			return fmt.Errorf("%w: nobody to remove", ErrRequest)
 		}
 		for _, a := range in.Accounts {
-			if !members.Contains(a) || a == self {
+			if !members.Contains(a) || a == g.cfg.Self {
 				return fmt.Errorf("%w: %s", ErrNotMember, a.Npub())
 			}
 		}
 	case SetProfile:
 		return in.Profile.Check()
 	case SetRouting:
-		_, err := n.routingAfter(in.Relays, in.NewID)
+		_, err := g.routingAfter(in.Relays, in.NewID)
 		return err
+	case Disband:
+		if !g.gen.ends() {
+			return ErrNoDisband
+		}
 	case SetRetention:
 		if in.Retention == n.settings.Retention {
 			return ErrUnchanged
@@ -169,7 +181,7 @@ func (n *node) admissibleChange(in Input, self nostr.PubKey) error {
 	return nil
 }
 
-func (n *node) admissibleInvite(in Invite, members wire.Admins) error {
+func (g *Group) admissibleInvite(in Invite, members wire.Admins) error {
 	if len(in.Invitees) == 0 {
 		return fmt.Errorf("%w: nobody to invite", ErrRequest)
 	}
@@ -181,7 +193,7 @@ func (n *node) admissibleInvite(in Invite, members wire.Admins) error {
 		if (twice || members.Contains(v.KeyPackage.Account)) && !v.AnotherDevice {
 			return fmt.Errorf("%w: %s", ErrAlreadyMember, v.KeyPackage.Account.Npub())
 		}
-		if err := v.KeyPackage.Supports(n.settings); err != nil {
+		if err := g.gen.supports(v.KeyPackage, g.tip); err != nil {
 			return fmt.Errorf("group: %s cannot be invited: %w", v.KeyPackage.Account.Npub(), err)
 		}
 		if len(v.Inbox) == 0 {
@@ -286,7 +298,7 @@ func (s *step) prepareNext() { s.prepareFirst(func(*intent) bool { return true }
 
 func (s *step) prepareFirst(eligible func(*intent) bool) {
 	for _, i := range slices.Clone(s.g.queue) {
-		if i.Kind == intentSend || !eligible(i) || !i.ready() || !i.due(s.now) {
+		if i.Kind == intentSend || !eligible(i) || !s.g.ready(i) || !i.due(s.now) {
 			continue
 		}
 		s.prepare(i)
@@ -339,7 +351,7 @@ func (g *Group) departures() []*mls.VerifiedProposal {
 			continue
 		}
 		p, ok := v.(*mls.VerifiedProposal)
-		if !ok || p.Proposal().Type() != mls.ProposalSelfRemove || chosen[p.Sender().Leaf] || p.Sender().Leaf == g.tip.state.Self() {
+		if !ok || !g.gen.departs(g.tip, p, g.cfg.Self) || chosen[p.Sender().Leaf] || p.Sender().Leaf == g.tip.state.Self() {
 			continue
 		}
 		chosen[p.Sender().Leaf] = true

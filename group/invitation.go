@@ -5,6 +5,7 @@ import "github.com/marmotgo/marmot/nostr"
 // Invitation is what a person should see before joining.
 type Invitation struct {
 	GroupID     []byte // MLS group id
+	Protocol    Protocol
 	Inviter     nostr.PubKey
 	Name        string
 	Description string
@@ -22,7 +23,7 @@ type Invitation struct {
 func (g *Group) Invitation(inviter nostr.PubKey) Invitation {
 	n := g.tip
 	i := Invitation{
-		GroupID: n.state.ID(), Inviter: inviter, Members: n.members(), Admins: n.settings.Admins,
+		GroupID: n.state.ID(), Protocol: g.gen.protocol(), Inviter: inviter, Members: n.members(), Admins: n.settings.Admins,
 		Relays: n.settings.Routing.Relays, Epoch: n.state.Epoch(),
 	}
 	if p := n.settings.Profile; p != nil {

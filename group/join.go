@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/marmotgo/marmot/mls"
@@ -25,11 +24,11 @@ type JoinConfig struct {
 // [ErrInvitation] and means that nothing was consumed (joining.md, steps 4 to
 // 9). The caller makes sure that it has no live copy of this group.
 func Join(now time.Time, cfg JoinConfig) (*Group, Output, error) {
-	n, err := enter(cfg)
+	n, gen, err := enter(cfg)
 	if err != nil {
 		return nil, Output{}, err
 	}
-	g := newGroup(cfg.Config)
+	g := newGroup(cfg.Config, gen)
 	g.id = n.state.ID()
 	s := g.begin(now)
 	s.putSignatureKey(cfg.Signer)
@@ -56,8 +55,8 @@ func (g *Group) joinDelay() time.Duration {
 }
 
 // enter processes the Welcome and checks the group it leads to.
-func enter(cfg JoinConfig) (*node, error) {
-	refused := func(err error) (*node, error) { return nil, fmt.Errorf("%w: %w", ErrInvitation, err) }
+func enter(cfg JoinConfig) (*node, generation, error) {
+	refused := func(err error) (*node, generation, error) { return nil, nil, fmt.Errorf("%w: %w", ErrInvitation, err) }
 	m, err := mls.DecodeMessage(cfg.Welcome.Message)
 	if err != nil {
 		return refused(err)
@@ -70,29 +69,18 @@ func enter(cfg JoinConfig) (*node, error) {
 	if err != nil {
 		return refused(err)
 	}
-	n := &node{state: joined.Group}
-	if err := n.checkJoined(cfg, joined.Info.Signer); err != nil {
+	n, gen := &node{state: joined.Group}, generationOf(joined.Group)
+	if err := n.checkJoined(cfg, gen, joined.Info.Signer); err != nil {
 		n.wipe()
 		return refused(err)
 	}
 	n.id = rootID(n.state)
-	return n, nil
+	return n, gen, nil
 }
 
 // checkJoined holds the resulting group to the rules (joining.md, steps 5 to 8).
-func (n *node) checkJoined(cfg JoinConfig, signer mls.LeafIndex) error {
-	settings, err := wire.DecodeSettings(n.state.Context().Extensions)
-	if err != nil {
-		return err
-	}
-	n.settings = settings
-	switch {
-	case settings.Routing == nil:
-		return invalidResult("no routing")
-	case *lifecycleOf(settings) == wire.Disbanded:
-		return invalidResult("the group was disbanded")
-	}
-	if err := n.checkAllLeaves(cfg.Parallel); err != nil {
+func (n *node) checkJoined(cfg JoinConfig, gen generation, signer mls.LeafIndex) error {
+	if err := gen.joined(n, cfg.Parallel); err != nil {
 		return err
 	}
 	self, err := n.account(n.state.Self())
@@ -109,28 +97,6 @@ func (n *node) checkJoined(cfg JoinConfig, signer mls.LeafIndex) error {
 		return unauthorized("the inviter is not who signed the group's state")
 	case !n.isAdmin(inviter):
 		return unauthorized("the inviter is no admin")
-	}
-	return checkAdmins(n)
-}
-
-// checkAllLeaves verifies every member's proof: one Schnorr signature each, on
-// the caller's pool if there is one.
-func (n *node) checkAllLeaves(parallel mls.Parallel) error {
-	var leaves []*mls.LeafNode
-	for _, leaf := range n.state.Leaves() {
-		leaves = append(leaves, leaf)
-	}
-	errs := make([]error, len(leaves))
-	job := func(i int) { errs[i] = checkLeaf(n, leaves[i]) }
-	if parallel != nil && len(leaves) > 3 {
-		parallel(len(leaves), job)
-	} else {
-		for i := range leaves {
-			job(i)
-		}
-	}
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return errs[i]
 	}
 	return nil
 }

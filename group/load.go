@@ -21,7 +21,7 @@ import (
 // An error wraps [ErrCorrupt]: the records are incomplete or damaged, and no
 // branch is guessed.
 func Load(now time.Time, cfg Config, records []Record) (*Group, Output, error) {
-	g := newGroup(cfg)
+	g := newGroup(cfg, v2{})
 	l := &loader{g: g, nodes: map[stateID]*storedNode{}, secrets: map[string][]byte{}, ratchets: map[string][]byte{}}
 	for _, r := range records {
 		if err := l.record(r); err != nil {
@@ -160,6 +160,9 @@ func (l *loader) build() error {
 	if g.meta.Version != recordVersion {
 		return fmt.Errorf("version %d of the group's records is not known", g.meta.Version)
 	}
+	if g.gen = generations[g.meta.Protocol]; g.gen == nil {
+		return fmt.Errorf("protocol %q of the group is not known", g.meta.Protocol)
+	}
 	g.id = g.meta.ID
 	slices.SortFunc(g.queue, func(a, b *intent) int { return cmp.Compare(a.Seq, b.Seq) })
 	if g.ended() != (g.meta.Last != nil) {
@@ -175,7 +178,7 @@ func (l *loader) build() error {
 			return fmt.Errorf("epoch %d: %w", l.nodes[id].Epoch, err)
 		}
 	}
-	if g.tip = g.nodes[g.meta.Tip]; g.tip == nil || !g.tip.usable() {
+	if g.tip = g.nodes[g.meta.Tip]; g.tip == nil || !g.tip.usable() || generationOf(g.tip.state) != g.gen {
 		return fmt.Errorf("the canonical state is missing")
 	}
 	return l.checkPending()
@@ -239,7 +242,7 @@ func (l *loader) restore(id stateID, stored *storedNode) error {
 		if n.state, err = decodeState(stored, parent, secrets, ratchets); err != nil {
 			return err
 		}
-		if n.settings, err = wire.DecodeSettings(n.state.Context().Extensions); err != nil {
+		if n.settings, err = generationOf(n.state).decode(n.state.Context().Extensions); err != nil {
 			return err
 		}
 		if n.state.Epoch() != n.epoch || !bytes.Equal(n.state.ID(), l.g.id) || n.settings.Routing == nil {

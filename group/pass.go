@@ -47,6 +47,7 @@ func (s *step) offer() {
 	}
 	s.trace(traceLine{op: opOffer, pass: copyPass(g.meta.Pass), flags: g.flags()})
 	relevant := false
+	quiet, most := g.gen.collect()
 	for _, in := range g.index.open {
 		if g.unresolved(in) && !in.Offered {
 			in.Offered, relevant = true, true
@@ -61,10 +62,10 @@ func (s *step) offer() {
 	case g.meta.Pass == nil:
 		g.meta.Pass = &pass{
 			Base: g.tip.epoch, Opened: s.now,
-			Quiesce: s.now.Add(quiescence), Deadline: s.now.Add(maxPass),
+			Quiesce: s.now.Add(quiet), Deadline: s.now.Add(most),
 		}
 	default:
-		g.meta.Pass.Quiesce = s.now.Add(quiescence)
+		g.meta.Pass.Quiesce = s.now.Add(quiet)
 	}
 }
 
@@ -73,7 +74,7 @@ func (s *step) offer() {
 func (s *step) newWitness() bool {
 	seen := s.g.meta.Witnessed
 	s.g.meta.Witnessed = false
-	return seen && s.g.contested()
+	return seen && s.g.gen.witnessed() && s.g.contested()
 }
 
 // witness notes that a message may count for a branch (convergence.md,
@@ -164,7 +165,7 @@ func (s *step) resolve() *node {
 	base := g.meta.Pass.Base
 	g.meta.Pass = nil
 	s.cross(Resolved)
-	winner := g.choose(base)
+	winner := g.gen.choose(g, base)
 	for _, in := range g.inputs {
 		if g.unresolved(in) {
 			in.Judged = true

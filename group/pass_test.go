@@ -59,7 +59,7 @@ func TestInputAtTheCutoff(t *testing.T) {
 
 func openedBytes(t *testing.T, c *client, e *nostr.Event) []byte {
 	t.Helper()
-	ev, err := wire.ParseGroupEvent(e)
+	ev, err := c.g.gen.parse(e, c.w.now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package group
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/wire"
@@ -16,7 +15,7 @@ func (s *step) placeCommit(in *retained, m *mls.Message) error {
 	for _, parent := range s.g.statesAt(in.Epoch) {
 		v, err := parent.authenticate(m)
 		if err != nil {
-			return s.reject(in, InvalidSignature, err)
+			return s.notOurs(in, err)
 		}
 		if commit, ok := v.(*mls.VerifiedCommit); ok {
 			return s.extend(in, parent, commit)
@@ -32,12 +31,38 @@ func (s *step) placeCommit(in *retained, m *mls.Message) error {
 func (n *node) authenticate(m *mls.Message) (mls.Verified, error) {
 	v, err := n.state.Verify(m)
 	switch {
-	case errors.Is(err, mls.ErrSignature):
+	case errors.Is(err, mls.ErrSignature), errors.Is(err, mls.ErrOwnMessage), errors.Is(err, mls.ErrOwnCopy):
 		return nil, err
 	case err != nil:
 		return nil, nil
 	}
 	return v, nil
+}
+
+// proposal authenticates a standalone proposal. An own private one cannot be
+// read back; what it said was kept.
+func (n *node) proposal(in *retained, m *mls.Message) (mls.Verified, error) {
+	if len(in.Proposal) == 0 {
+		return n.authenticate(m)
+	}
+	v, err := n.state.RestoreProposal(in.Proposal)
+	if err != nil {
+		return nil, nil // it is of another branch
+	}
+	return v, nil
+}
+
+// notOurs refuses a handshake for good: its signature is wrong, or it is
+// encrypted as this member's and this copy does not know it.
+func (s *step) notOurs(in *retained, err error) error {
+	switch {
+	case errors.Is(err, mls.ErrOwnCopy):
+		s.unrecoverable(causeCopy)
+		return s.reject(in, MissingHistory, err)
+	case errors.Is(err, mls.ErrOwnMessage):
+		return s.reject(in, OwnEcho, err) // any member can write our leaf into it
+	}
+	return s.reject(in, InvalidSignature, err)
 }
 
 // extend adds the state that a commit leads to, if it is a valid edge.
@@ -100,15 +125,15 @@ func (s *step) addNode(n, parent *node) {
 // that refer to it.
 func (s *step) placeProposal(in *retained, m *mls.Message) error {
 	for _, n := range s.g.statesAt(in.Epoch) {
-		v, err := n.authenticate(m)
+		v, err := n.proposal(in, m)
 		if err != nil {
-			return s.reject(in, InvalidSignature, err)
+			return s.notOurs(in, err)
 		}
 		p, ok := v.(*mls.VerifiedProposal)
 		if !ok {
 			continue
 		}
-		if err := n.mayPropose(p); err != nil {
+		if err := s.g.gen.mayPropose(n, p); err != nil {
 			return s.reject(in, categoryOf(err), err)
 		}
 		if n.proposals == nil {
@@ -120,29 +145,6 @@ func (s *step) placeProposal(in *retained, m *mls.Message) error {
 		return nil
 	}
 	return nil
-}
-
-// mayPropose judges a standalone proposal in the state of its own epoch
-// (group-messaging.md): members may only ask to be removed, admins may
-// propose what the profile knows.
-func (n *node) mayPropose(p *mls.VerifiedProposal) error {
-	account, err := n.account(p.Sender().Leaf)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
-	}
-	switch p.Proposal().(type) {
-	case mls.SelfRemove:
-		if n.isAdmin(account) {
-			return fmt.Errorf("%w: an admin asks to be removed", ErrUnauthorized)
-		}
-		return nil
-	case mls.AppDataUpdate, mls.GroupContextExtensions, mls.Add, mls.Remove, mls.Update:
-		if !n.isAdmin(account) {
-			return fmt.Errorf("%w: a proposal of a member who is no admin", ErrUnauthorized)
-		}
-		return nil
-	}
-	return fmt.Errorf("%w: standalone proposal of type %d", mls.ErrUnsupportedProposal, p.Proposal().Type())
 }
 
 // placeApp opens an application message. Success uses up its key: the payload
@@ -197,7 +199,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	if err != nil {
 		return s.reject(in, InvalidEncoding, err)
 	}
-	payload, err := wire.DecodePayload(got.Plaintext, sender)
+	payload, err := s.g.gen.payload(got.Plaintext, sender)
 	if err != nil {
 		return s.reject(in, InvalidEncoding, err)
 	}

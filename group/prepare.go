@@ -35,7 +35,7 @@ func (s *step) send(i *intent) {
 	}
 	s.touched[n] = true
 	expires, _ := n.settings.Retention.Expiry(payload.CreatedAt)
-	event, err := s.envelope(n, sealed.Message, payload.CreatedAt, expires)
+	event, err := s.g.gen.seal(n, sealed.Message, payload.CreatedAt, expires)
 	if err != nil {
 		s.fail(err)
 		return
@@ -50,16 +50,6 @@ func (s *step) send(i *intent) {
 	s.done(i)
 	s.publish(&outbound{Kind: outMessage, Ref: i.Ref, Message: in.ID, Relays: targets(n.settings.Routing.Relays)}, event)
 	s.deliver()
-}
-
-// envelope puts an MLS message into an event at the address and under the key
-// of the state it was made in.
-func (s *step) envelope(n *node, message []byte, at, expires nostr.Timestamp) (*nostr.Event, error) {
-	key, err := n.eventKey()
-	if err != nil {
-		return nil, err
-	}
-	return wire.SealGroupEvent(key, n.settings.Routing.GroupID, message, at, expires)
 }
 
 // prepare turns an intent into a commit (or a proposal, for leaving) on the
@@ -93,26 +83,28 @@ func (g *Group) commitConfig(i *intent) (mls.CommitConfig, error) {
 		adds, err := g.adds(i.Invitees)
 		return mls.CommitConfig{Proposals: adds, Path: mls.PathAlways}, err
 	case intentRemove:
-		return tip.removal(i.Accounts)
+		return g.removal(i.Accounts)
 	case intentProfile:
-		return componentUpdate(wire.ComponentProfile, i.Profile.Append(nil)), nil
+		return g.amended(amendment{profile: i.Profile})
 	case intentAdmins:
-		return tip.adminChange(i.Accounts, i.Revoke)
+		return g.adminChange(i.Accounts, i.Revoke)
 	case intentRouting:
-		r, err := tip.routingAfter(i.Relays, i.NewID)
-		return componentUpdate(wire.ComponentRouting, r.Append(nil)), err
+		r, err := g.routingAfter(i.Relays, i.NewID)
+		if err != nil {
+			return mls.CommitConfig{}, err
+		}
+		return g.amended(amendment{routing: &r})
 	case intentRetention:
 		if i.Retention == tip.settings.Retention {
 			return mls.CommitConfig{}, ErrUnchanged
 		}
-		return componentUpdate(wire.ComponentRetention, i.Retention.Append(nil)), nil
+		return g.amended(amendment{retention: &i.Retention})
 	case intentLifecycle:
 		return tip.lifecycleEnablement(), nil
 	case intentDisband:
 		return tip.disbandment(g.cfg.Self), nil
 	case intentUpdate:
-		ext := wire.LeafExtensions(wire.IdentityProof(i.Proof))
-		caps := wire.LeafCapabilities()
+		caps, ext := g.gen.leaf(i.proof())
 		return mls.CommitConfig{Path: mls.PathAlways, Leaf: &mls.LeafChange{
 			Signer: i.signatureKey(), Capabilities: &caps, Extensions: &ext,
 		}}, nil
@@ -140,7 +132,8 @@ func (g *Group) adds(invitees []storedInvitee) ([]mls.Proposal, error) {
 
 // removal removes every leaf of the accounts, and their admin rights in the
 // same commit.
-func (n *node) removal(accounts []nostr.PubKey) (mls.CommitConfig, error) {
+func (g *Group) removal(accounts []nostr.PubKey) (mls.CommitConfig, error) {
+	n := g.tip
 	cfg := mls.CommitConfig{Path: mls.PathAlways}
 	for _, a := range accounts {
 		leaves := n.leavesOf(a)
@@ -155,13 +148,16 @@ func (n *node) removal(accounts []nostr.PubKey) (mls.CommitConfig, error) {
 	if len(rest) == 0 {
 		return cfg, ErrLastAdmin
 	}
-	if len(rest) != len(n.settings.Admins) {
-		cfg.Proposals = append(cfg.Proposals, mls.AppDataUpdate{Component: wire.ComponentAdmins, Data: rest.Append(nil)})
+	if len(rest) == len(n.settings.Admins) {
+		return cfg, nil
 	}
-	return cfg, nil
+	dismiss, err := g.gen.amend(n, amendment{admins: rest})
+	cfg.Proposals = append(cfg.Proposals, dismiss...)
+	return cfg, err
 }
 
-func (n *node) adminChange(grant, revoke []nostr.PubKey) (mls.CommitConfig, error) {
+func (g *Group) adminChange(grant, revoke []nostr.PubKey) (mls.CommitConfig, error) {
+	n := g.tip
 	members := n.members()
 	after := n.adminsAfter(grant, revoke)
 	for _, a := range after {
@@ -175,17 +171,18 @@ func (n *node) adminChange(grant, revoke []nostr.PubKey) (mls.CommitConfig, erro
 	case slices.Equal(after, n.settings.Admins):
 		return mls.CommitConfig{}, ErrUnchanged
 	}
-	return componentUpdate(wire.ComponentAdmins, after.Append(nil)), nil
+	return g.amended(amendment{admins: after})
 }
 
-// componentUpdate is a commit that replaces one component.
-func componentUpdate(id mls.ComponentID, data []byte) mls.CommitConfig {
-	return mls.CommitConfig{Proposals: []mls.Proposal{mls.AppDataUpdate{Component: id, Data: data}}}
+// amended is a commit that changes the settings.
+func (g *Group) amended(a amendment) (mls.CommitConfig, error) {
+	proposals, err := g.gen.amend(g.tip, a)
+	return mls.CommitConfig{Proposals: proposals}, err
 }
 
 // routingAfter returns the routing with other relays or a fresh random id.
-func (n *node) routingAfter(relays []string, newID bool) (wire.Routing, error) {
-	was := n.settings.Routing
+func (g *Group) routingAfter(relays []string, newID bool) (wire.Routing, error) {
+	was := g.tip.settings.Routing
 	if relays == nil {
 		relays = was.Relays
 	}
@@ -207,7 +204,7 @@ func (s *step) commit(i *intent, cfg mls.CommitConfig) {
 		s.fail(errNoKey)
 		return
 	}
-	n, staged, err := stage(parent, signer, cfg)
+	n, staged, err := s.stage(parent, signer, cfg)
 	if err == nil {
 		err = s.g.welcomesFit(n, staged.Welcome, i.Invitees, s.now)
 	}
@@ -226,13 +223,14 @@ func (s *step) commit(i *intent, cfg mls.CommitConfig) {
 		ID: id, Kind: kindCommit, Epoch: parent.epoch, Seq: s.g.nextSeq(), Own: true,
 		Disposition: deferred, Judged: true, At: s.now, State: n.id,
 	}
-	s.g.note(own)
-	s.putInput(own)
-	event, err := s.envelope(parent, staged.Message, nostr.Timestamp(s.now.Unix()), 0)
+	event, err := s.g.gen.seal(parent, staged.Message, nostr.Timestamp(s.now.Unix()), 0)
 	if err != nil {
 		s.fail(err)
 		return
 	}
+	own.Evidence = s.g.gen.evidence(event)
+	s.g.note(own)
+	s.putInput(own)
 	s.done(i)
 	s.publish(&outbound{
 		Kind: outCommit, Ref: i.Ref, Relays: targets(parent.settings.Routing.Relays),
@@ -255,30 +253,28 @@ func (s *step) judgeDepartures(i *intent) {
 }
 
 // stage makes a commit on parent and holds it to the rules for others'.
-func stage(parent *node, signer ed25519.PrivateKey, cfg mls.CommitConfig) (*node, *mls.Staged, error) {
+func (s *step) stage(parent *node, signer ed25519.PrivateKey, cfg mls.CommitConfig) (*node, *mls.Staged, error) {
+	gen := s.g.gen
+	cfg.Private = gen.private()
+	s.touched[parent] = s.touched[parent] || cfg.Private // it uses up a key
 	staged, err := parent.state.Commit(signer, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := mls.DecodeMessage(staged.Message)
+	commit, err := staged.Verified()
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := parent.state.Verify(m)
-	if err != nil {
-		return nil, nil, err
-	}
-	commit := v.(*mls.VerifiedCommit)
 	props, err := commit.Proposals(parent.proposals)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := authorize(parent, commit, props)
+	info, err := gen.authorize(parent, commit, props)
 	if err != nil {
 		return nil, nil, err
 	}
 	n := &node{commit: info, state: staged.Next}
-	return n, staged, checkResult(parent, n)
+	return n, staged, gen.result(parent, n)
 }
 
 // welcomesFit refuses an Add whose invitations could not be delivered.
@@ -296,7 +292,7 @@ func (g *Group) welcomeRumor(n *node, welcome []byte, v storedInvitee, now time.
 		Author: g.cfg.Self, KeyPackage: v.Event, Relays: n.settings.Routing.Relays,
 		Message: welcome, CreatedAt: nostr.Timestamp(now.Unix()),
 	}
-	return w.Rumor()
+	return g.gen.welcome(w)
 }
 
 // proposeLeave sends a SelfRemove for the canonical epoch. The same bytes are
@@ -313,7 +309,8 @@ func (s *step) proposeLeave(i *intent) {
 		s.fail(errNoKey)
 		return
 	}
-	message, err := n.state.Propose(signer, mls.SelfRemove{}, mls.FrameConfig{})
+	proposal, frame := g.gen.leave(n)
+	message, verified, err := n.state.ProposeVerified(signer, proposal, frame)
 	if err != nil {
 		s.refuse(i, err)
 		return
@@ -327,13 +324,17 @@ func (s *step) proposeLeave(i *intent) {
 		ID: wire.MessageIDOf(message), Kind: kindProposal, Epoch: n.epoch, Seq: g.nextSeq(),
 		Bytes: message, Own: true, Disposition: deferred, At: s.now,
 	}
+	if frame.Private {
+		in.Proposal = verified.Append(nil)
+		s.touched[n] = true // it used up a key
+	}
 	g.note(in)
 	if err := s.placeProposal(in, m); err != nil {
 		s.fail(err)
 		return
 	}
 	s.putInput(in)
-	event, err := s.envelope(n, message, nostr.Timestamp(s.now.Unix()), 0)
+	event, err := g.gen.seal(n, message, nostr.Timestamp(s.now.Unix()), 0)
 	if err != nil {
 		s.fail(err)
 		return

@@ -19,33 +19,36 @@ func (s *step) receive(e *nostr.Event) Outcome {
 	if g.ended() {
 		return outcome(UnknownGroup, nil)
 	}
-	ev, err := wire.ParseGroupEvent(e)
-	if err != nil {
+	ev, err := g.gen.parse(e, s.now)
+	switch {
+	case errors.Is(err, errEarly):
+		return Outcome{Category: ResourceRefused, Err: err, Refetch: true}
+	case err != nil:
 		return outcome(InvalidEncoding, err)
 	}
 	if !g.addressed(ev) {
 		return outcome(WrongRecipient, nil)
 	}
-	if o := g.out[ev.Event]; o != nil {
+	if o := g.out[ev.event]; o != nil {
 		if !o.Echoed {
 			o.Echoed = true
 			s.putOut(o)
 		}
 		return outcome(OwnEcho, nil)
 	}
-	if g.raw[ev.Event] != nil {
+	if g.raw[ev.event] != nil {
 		return outcome(TransportDeferred, nil)
 	}
 	b := g.open(ev)
 	if b == nil {
 		return s.keepRaw(e)
 	}
-	return s.ingest(b)
+	return s.ingest(b, ev.evidence)
 }
 
-func (g *Group) addressed(ev *wire.GroupEvent) bool {
+func (g *Group) addressed(ev *envelope) bool {
 	for _, n := range g.nodes {
-		if n.usable() && n.settings.Routing.GroupID == ev.Group {
+		if n.usable() && n.settings.Routing.GroupID == ev.group {
 			return true
 		}
 	}
@@ -53,13 +56,9 @@ func (g *Group) addressed(ev *wire.GroupEvent) bool {
 }
 
 // open tries the outer key of every state: canonical, rival and staged.
-func (g *Group) open(ev *wire.GroupEvent) []byte {
+func (g *Group) open(ev *envelope) []byte {
 	for _, n := range g.states() {
-		key, err := n.eventKey()
-		if err != nil {
-			continue
-		}
-		if b, ok := ev.Open(key); ok {
+		if b, ok := ev.open(n); ok {
 			return b
 		}
 	}
@@ -116,13 +115,13 @@ func (s *step) retryRaw() {
 			s.dropRaw(id)
 			continue
 		}
-		ev, err := wire.ParseGroupEvent(e)
+		ev, err := g.gen.parse(e, r.At)
 		if err != nil {
 			s.dropRaw(id)
 			continue
 		}
 		if b := g.open(ev); b != nil {
-			if !s.ingest(b).Refetch {
+			if !s.ingest(b, ev.evidence).Refetch {
 				s.dropRaw(id)
 			}
 			continue
@@ -141,10 +140,11 @@ func (s *step) retryRaw() {
 }
 
 // ingest takes in the MLSMessage bytes that came out of an envelope.
-func (s *step) ingest(b []byte) Outcome {
+func (s *step) ingest(b []byte, ev *evidence) Outcome {
 	g := s.g
 	id := wire.MessageIDOf(b)
 	if known := g.inputs[id]; known != nil {
+		s.weigh(known, ev)
 		if known.Own {
 			s.revive(known)
 			return outcome(OwnEcho, nil)
@@ -155,10 +155,10 @@ func (s *step) ingest(b []byte) Outcome {
 	if err != nil {
 		return outcome(InvalidEncoding, err)
 	}
-	kind, ok := inputKindOf(m)
+	kind, ok := g.gen.kindOf(m)
 	switch {
 	case !ok:
-		return outcome(InvalidEncoding, errors.New("group: not a handshake in the clear nor an application message"))
+		return outcome(InvalidEncoding, errors.New("group: a message that is not framed as the protocol says"))
 	case string(m.GroupID()) != string(g.id):
 		return outcome(WrongRecipient, nil)
 	case g.expired(m.Epoch()):
@@ -170,6 +170,9 @@ func (s *step) ingest(b []byte) Outcome {
 		return Outcome{Category: ResourceRefused, Refetch: true}
 	}
 	in := &retained{ID: id, Kind: kind, Epoch: m.Epoch(), Seq: g.nextSeq(), Bytes: b, Disposition: deferred, At: s.now}
+	if kind == kindCommit {
+		in.Evidence = ev
+	}
 	g.note(in)
 	if g.meta.Cause != "" {
 		in.Category = MissingHistory // kept for a repair, applied to nothing
@@ -204,22 +207,6 @@ func (s *step) revive(in *retained) {
 func (g *Group) nextSeq() uint64 {
 	g.meta.NextSeq++
 	return g.meta.NextSeq
-}
-
-// inputKindOf applies the framing rule of mls-protocol.md: handshakes are
-// PublicMessages of members, application data is PrivateMessages.
-func inputKindOf(m *mls.Message) (inputKind, bool) {
-	switch {
-	case m.WireFormat() == mls.WirePrivateMessage && m.ContentType() == mls.ContentApplication:
-		return kindApp, true
-	case m.WireFormat() != mls.WirePublicMessage || m.Sender().Type != mls.SenderMember:
-		return "", false
-	case m.ContentType() == mls.ContentCommit:
-		return kindCommit, true
-	case m.ContentType() == mls.ContentProposal:
-		return kindProposal, true
-	}
-	return "", false
 }
 
 // place tries to find the state a message belongs to. The error says why it

@@ -57,9 +57,10 @@ type retained struct {
 	Disposition disposition    `json:"disposition"`
 	Category    Category       `json:"category,omitempty"`
 	At          time.Time      `json:"at"`
-	Judged      bool           `json:"judged,omitempty"`  // a pass has seen this commit
-	Turns       int            `json:"turns,omitempty"`   // how often it became valid
-	Offered     bool           `json:"offered,omitempty"` // counted for the open pass
+	Judged      bool           `json:"judged,omitempty"`   // a pass has seen this commit
+	Turns       int            `json:"turns,omitempty"`    // how often it became valid
+	Offered     bool           `json:"offered,omitempty"`  // counted for the open pass
+	Evidence    *evidence      `json:"evidence,omitempty"` // of a commit, if branch choice weighs it
 
 	// Of an application message that was opened. Opening used up its key, so
 	// the payload is kept until it can no longer be delivered.
@@ -72,6 +73,10 @@ type retained struct {
 	Unsaid  bool         `json:"unsaid,omitempty"` // own message that every relay refused
 	Repeat  bool         `json:"repeat,omitempty"` // own message sent again on another branch
 	Ref     string       `json:"ref,omitempty"`
+
+	// Of an own private proposal, which its message does not give back: what
+	// [mls.VerifiedProposal.Append] wrote.
+	Proposal []byte `json:"proposal,omitempty"`
 
 	// Of an application message that waits for those before it: its place in
 	// its sender's ratchet.

@@ -122,7 +122,7 @@ func (p *replayer) line(n int, r traceRecord) error {
 		}
 		return p.accounts.add(r.Name, r.After)
 	case r.Op == opBegin:
-		p.groups[r.Group] = &replayed{g: newGroup(Config{})}
+		p.groups[r.Group] = &replayed{g: newGroup(Config{}, v2{})}
 		return nil
 	}
 	v := p.groups[r.Group]

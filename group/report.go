@@ -190,7 +190,7 @@ func (g *Group) whyQueued(i *intent, now time.Time) string {
 	switch {
 	case g.meta.Cause != "" || g.ended():
 		return "the group cannot go on"
-	case !i.ready() && !now.Before(i.NotBefore):
+	case !g.ready(i) && !now.Before(i.NotBefore):
 		return "the account has to vouch for a new key"
 	case now.Before(i.NotBefore):
 		return "it is not due yet"

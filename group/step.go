@@ -113,6 +113,9 @@ func (s *step) fail(err error) {
 func (s *step) putMeta() {
 	g := s.g
 	g.meta.Version, g.meta.ID, g.meta.Tip = recordVersion, g.id, g.tip.id
+	if g.meta.Protocol = g.gen.protocol(); g.meta.Protocol == V2 {
+		g.meta.Protocol = "" // as it was before there were two
+	}
 	if b := marshal(g.meta); string(b) != string(g.saved) {
 		g.saved = b
 		s.put(keyMeta, b, false)
@@ -165,16 +168,16 @@ func (g *Group) wake(now time.Time) time.Time {
 	}
 	if g.quiet() {
 		for _, i := range g.queue {
-			if i.ready() {
+			if g.ready(i) {
 				sooner(i.NotBefore)
 			}
-			if i.ready() && i.due(now) {
+			if g.ready(i) && i.due(now) {
 				sooner(now)
 			}
 		}
 	}
 	for _, i := range g.queue {
-		if !i.ready() && !i.due(now) {
+		if !g.ready(i) && !i.due(now) {
 			sooner(i.NotBefore)
 		}
 	}

@@ -28,6 +28,7 @@ var (
 	ErrLastAdmin     = errors.New("group: the group would be left without an admin")
 	ErrLeaving       = errors.New("group: leaving was requested; nothing more can be sent")
 	ErrDisbanding    = errors.New("group: ending the group was requested; nothing more can be sent")
+	ErrNoDisband     = errors.New("group: only a group of protocol v2 can be ended for everyone; remove the others and leave, or move it to v2")
 	ErrUnchanged     = errors.New("group: nothing to change: it is so already")
 	ErrRemoved       = errors.New("group: this member was removed")
 	ErrEnded         = errors.New("group: the group has ended or cannot be recovered")
@@ -273,6 +274,7 @@ const (
 
 // Status is what a person would ask of a group.
 type Status struct {
+	Protocol    Protocol       `json:"protocol"`
 	Lifecycle   Lifecycle      `json:"lifecycle"`
 	Convergence Convergence    `json:"convergence"`
 	Epoch       uint64         `json:"epoch"`
