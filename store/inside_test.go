@@ -22,7 +22,7 @@ func reopen(t *testing.T, s *Store, path string, key Key) (*Store, error) {
 
 // openRaw opens a database without a look at its schema.
 func openRaw(path string, key Key) (*Store, error) {
-	conn, err := sqlite3.Open((&sqliteURI{path: path, vfs: "adiantum"}).String())
+	conn, err := sqlite3.Open((&sqliteURI{path: path, vfs: fileSystem}).String())
 	if err != nil {
 		return nil, err
 	}

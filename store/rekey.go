@@ -32,7 +32,7 @@ func Rekey(path string, old, key Key) error {
 	if err := makeFile(fresh); err != nil {
 		return errors.Join(err, s.Close())
 	}
-	target := (&sqliteURI{path: fresh, vfs: "adiantum"}).String() + "&hexkey=" + hex.EncodeToString(key.fileKey())
+	target := (&sqliteURI{path: fresh, vfs: fileSystem}).String() + "&hexkey=" + hex.EncodeToString(key.fileKey())
 	if err := s.vacuumInto(target); err != nil {
 		return errors.Join(err, s.Close())
 	}

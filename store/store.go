@@ -19,7 +19,6 @@ import (
 	"github.com/marmotgo/marmot/group"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/ext/fts5"
-	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // the encrypting file system
 )
 
 //go:embed migrations/*.sql
@@ -55,7 +54,7 @@ func Open(path string, key Key) (*Store, error) {
 		if err := makeFile(path); err != nil {
 			return nil, err
 		}
-		name = (&sqliteURI{path: path, vfs: "adiantum"}).String()
+		name = (&sqliteURI{path: path, vfs: fileSystem}).String()
 	}
 	conn, err := sqlite3.Open(name)
 	if err != nil {
