@@ -150,6 +150,7 @@ type live struct {
 	wake  time.Time
 
 	addresses []group.Address // of state, as of its last change of epoch
+	behind    time.Time       // since when no relay gave all it has; zero if one did
 
 	since    nostr.Timestamp // when the account came into the group
 	born     nostr.Timestamp // when this copy was loaded

@@ -24,6 +24,9 @@ const (
 	// silentGrace is how long a relay that sends nothing is waited for when another
 	// has been through.
 	silentGrace = 2 * time.Second
+	// behindTime is how long messages wait at most for earlier ones when no
+	// relay gives all that it has.
+	behindTime = 5 * time.Minute
 	// maxGathers is how many groups are caught up side by side; each may hold
 	// maxBackfillBytes.
 	maxGathers = 4
@@ -44,10 +47,13 @@ type gather struct {
 	key      string
 	parts    []*gatherPart
 	fetching int            // parts under way or waiting for their turn
-	events   []*nostr.Event // not taken in yet, from old to new
+	events   []*nostr.Event // not verified yet, from old to new
+	ready    []*nostr.Event // verified, not taken in yet
+	sorted   int            // of them, in the order in which they are taken in
 	refused  []*nostr.Event // that found no room or no state, and stay obtainable
 	moved    bool           // something was taken in since the last retry
 	busy     bool           // a batch is being verified
+	taking   bool           // a batch will be taken in
 	last     bool           // the last retry is over
 	loose    bool           // the tip does not wait: only failing relays are left
 	until    time.Time      // how long the tip waits at most
@@ -84,6 +90,7 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 		g = &gather{key: f.group, seen: map[signedID]bool{}}
 		a.gathers[f.group] = g
 		a.gatherQueue = append(a.gatherQueue, g)
+		a.input(f.group, group.CatchUp{Behind: true})
 	}
 	p := &gatherPart{feed: f, filter: filter, started: started, ids: map[nostr.ID]bool{}}
 	g.parts = append(g.parts, p)
@@ -117,10 +124,11 @@ func (a *Account) startGathers() {
 func (a *Account) startGather(g *gather) {
 	if g.loose {
 		a.loose++
+		a.input(g.key, group.CatchUp{})
 	} else {
 		a.gathering++
 		g.until = a.cfg.Now().Add(gatherTime)
-		a.input(g.key, group.CatchUp{Until: g.until})
+		a.input(g.key, group.CatchUp{Until: g.until, Behind: true})
 		a.later(failingCheck, func() { a.letGo(g) })
 	}
 	for _, p := range g.parts {
@@ -150,7 +158,7 @@ func (a *Account) letGo(g *gather) {
 	a.noteSilent(g)
 	switch {
 	case a.gathers[g.key] != g || g.fetching == 0 || g.loose:
-	case a.holds(g) || g.busy || len(g.events) > 0 || g.overflow() > 0:
+	case a.holds(g) || g.works() || g.overflow() > 0:
 		a.later(failingCheck, func() { a.letGo(g) })
 	default:
 		g.loose = true
@@ -245,32 +253,36 @@ func (a *Account) fetched(g *gather, p *gatherPart, events []*nostr.Event, resul
 	a.pump(g)
 }
 
-// pump has the next batch verified, or ends the gather when there is nothing
-// left. Batches are small and go through the queue of calls, so that nobody
-// waits.
+// works reports whether events of the gather are on their way into the group.
+func (g *gather) works() bool {
+	return g.busy || g.taking || len(g.events) > 0 || len(g.ready) > 0
+}
+
+// pump has the next batches verified and taken in, side by side, or ends the
+// gather when there is nothing left. Batches are small and go through the queue
+// of calls, so that nobody waits.
 func (a *Account) pump(g *gather) {
-	if g.busy {
-		return
-	}
-	switch {
-	case g.overflow() > 0:
-		if g.fetching == 0 {
+	if g.overflow() > 0 {
+		if g.fetching == 0 && !g.busy && !g.taking {
 			a.endGather(g)
 		}
-	case len(g.events) > 0:
-		batch := g.events[:min(batchSize, len(g.events))]
-		g.events = g.events[len(batch):]
-		g.busy = true
-		a.work(func(context.Context) {
-			good := a.verifyAll(batch)
-			a.post(func() { a.takeIn(g, good) })
-		})
+		return
+	}
+	if !g.busy && len(g.events) > 0 {
+		a.verifyNext(g)
+	}
+	if !g.taking && g.whole() > 0 {
+		g.taking = true
+		a.work(func(context.Context) { a.post(func() { a.takeIn(g) }) })
+	}
+	switch {
+	case g.works():
 	case len(g.refused) > 0 && g.moved: // what came since may have made room
 		g.events, g.refused, g.moved = g.refused, nil, false
 		a.pump(g)
 	case g.fetching > 0:
 	case len(g.refused) > 0 && !g.last:
-		a.input(g.key, group.CatchUp{}) // let the tip follow, then try once more
+		a.input(g.key, a.afterGather(g)) // let the tip follow, then try once more
 		g.last = true
 		a.later(roundPause, func() { g.moved = true; a.pump(g) })
 	default:
@@ -293,12 +305,44 @@ func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
 	return good
 }
 
-// takeIn gives a verified batch to the group, while the next one is verified.
-func (a *Account) takeIn(g *gather, batch []*nostr.Event) {
-	g.busy = false
-	if len(g.events) > 0 {
-		a.pump(g)
+func (a *Account) verifyNext(g *gather) {
+	batch := g.events[:min(batchSize, len(g.events))]
+	g.events = g.events[len(batch):]
+	g.busy = true
+	a.work(func(context.Context) {
+		good := a.verifyAll(batch)
+		a.post(func() {
+			g.busy = false
+			g.ready = append(g.ready, good...)
+			a.pump(g)
+		})
+	})
+}
+
+// whole is how many of the verified events can be taken in: a second goes as a
+// whole, because only its group can tell the order within.
+func (g *gather) whole() int {
+	if g.sorted > 0 || (!g.busy && len(g.events) == 0) {
+		return cmp.Or(g.sorted, len(g.ready))
 	}
+	n := len(g.ready)
+	for n > 0 && g.ready[n-1].CreatedAt == g.ready[len(g.ready)-1].CreatedAt {
+		n--
+	}
+	return n
+}
+
+// takeIn gives a verified batch to the group, while the next one is verified.
+func (a *Account) takeIn(g *gather) {
+	g.taking = false
+	n := g.whole()
+	if g.sorted == 0 {
+		if l := a.groups[g.key]; l != nil {
+			l.state.Sort(a.cfg.Now(), g.ready[:n])
+		}
+	}
+	batch := g.ready[:min(batchSize, n)]
+	g.ready, g.sorted = g.ready[len(batch):], n-len(batch)
 	for i, settled := range a.receiveBatch(batch) {
 		if settled {
 			g.moved = true
@@ -306,7 +350,7 @@ func (a *Account) takeIn(g *gather, batch []*nostr.Event) {
 			g.refused = append(g.refused, batch[i])
 		}
 	}
-	if g.last && g.moved && len(g.refused) > 0 && len(g.events) == 0 && !g.busy {
+	if g.last && g.moved && len(g.refused) > 0 && !g.works() {
 		g.last, g.moved = false, false // it goes on: another round
 	}
 	a.pump(g)
@@ -333,9 +377,33 @@ func (a *Account) endGather(g *gather) {
 	} else {
 		a.gathering--
 	}
-	a.input(g.key, group.CatchUp{})
+	a.input(g.key, a.afterGather(g))
 	a.endParts(g)
 	a.startGathers()
+}
+
+// afterGather is what a group is told when nothing more comes of a gather. As
+// long as no relay has given all that it has, the group stays behind, for a
+// while: what is missing may be older than what came, and comes next time.
+func (a *Account) afterGather(g *gather) group.CatchUp {
+	l, complete := a.groups[g.key], false
+	for _, f := range a.feeds {
+		complete = complete || f.group == g.key && f.synced
+	}
+	for _, p := range g.parts {
+		complete = complete || p.result.complete
+	}
+	switch {
+	case l == nil:
+	case complete && g.overflow() == 0:
+		l.behind = time.Time{}
+	case l.behind.IsZero():
+		l.behind = a.cfg.Now()
+		return group.CatchUp{Behind: true}
+	default:
+		return group.CatchUp{Behind: a.cfg.Now().Sub(l.behind) < behindTime}
+	}
+	return group.CatchUp{}
 }
 
 func (a *Account) endParts(g *gather) {
@@ -373,7 +441,7 @@ func (a *Account) receiveBatch(events []*nostr.Event) []bool {
 	}
 	for key := range b.groups {
 		if g := a.gathers[key]; g != nil && !g.last && !g.loose && len(events) > 1 {
-			b.step(a.groups[key], group.CatchUp{Until: g.until})
+			b.step(a.groups[key], group.CatchUp{Until: g.until, Behind: true})
 		}
 	}
 	if !b.finish() {

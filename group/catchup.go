@@ -7,14 +7,11 @@ import "time"
 // messages.
 const catchUpGrace = 2 * time.Second
 
-// maxGap is how many generations of a sender may be missing before a message
-// while what was missed is being fetched: half of the keys that are kept.
-const maxGap = 50
-
 // hold says that what was missed is being fetched. It lives in memory only.
 type hold struct {
 	since, until time.Time
 	on           bool // no pass may be admitted now
+	behind       bool // see [CatchUp]
 }
 
 func (s *step) catchUp(in CatchUp) {
@@ -25,6 +22,7 @@ func (s *step) catchUp(in CatchUp) {
 	if h.until = in.Until; in.Until.IsZero() {
 		*h = hold{}
 	}
+	h.behind = in.Behind
 	s.reopen = true // messages that waited for those before them
 }
 
@@ -34,7 +32,7 @@ func (s *step) holds() bool {
 	h := &s.g.hold
 	switch {
 	case h.until.IsZero() || !s.now.Before(h.until):
-		*h = hold{}
+		*h = hold{behind: h.behind}
 	case s.now.Before(h.since.Add(catchUpGrace)):
 		h.on = true
 	default:

@@ -151,7 +151,7 @@ func (s *step) placeProposal(in *retained, m *mls.Message) error {
 // and the ratchet go into the same transaction, whatever branch it is on.
 func (s *step) placeApp(in *retained, m *mls.Message) error {
 	for _, n := range s.g.statesAt(in.Epoch) {
-		if s.tooEarly(in, n, m) {
+		if s.g.tooEarly(in, n, m) {
 			return nil
 		}
 		got, err := n.state.Unprotect(m)
@@ -179,21 +179,6 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 	return nil
 }
 
-// tooEarly reports that a message should wait for those before it, which are
-// being fetched: within a second relays know no order, and only a hundred keys
-// are kept for messages that come late.
-func (s *step) tooEarly(in *retained, n *node, m *mls.Message) bool {
-	if s.g.hold.until.IsZero() {
-		return false
-	}
-	gap, generation, err := n.state.Gap(m)
-	if err != nil || gap <= maxGap {
-		return false
-	}
-	in.generation = generation
-	return true
-}
-
 func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	sender, err := wire.LeafAccount(got.Leaf)
 	if err != nil {
@@ -203,7 +188,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	if err != nil {
 		return s.reject(in, InvalidEncoding, err)
 	}
-	if in.generation > 0 {
+	if in.early {
 		in.Seq = s.g.nextSeq() // it came before those that it waited for
 	}
 	in.Bytes = nil

@@ -243,6 +243,9 @@ func (s *step) retry() {
 			return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.generation, b.generation))
 		})
 		for _, in := range waiting {
+			if s.g.stillEarly(in) {
+				continue
+			}
 			m, err := mls.DecodeMessage(in.Bytes)
 			if err != nil {
 				s.fail(err)

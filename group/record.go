@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
 )
@@ -78,8 +79,11 @@ type retained struct {
 	// [mls.VerifiedProposal.Append] wrote.
 	Proposal []byte `json:"proposal,omitempty"`
 
-	// Of an application message that waits for those before it: its place in
-	// its sender's ratchet.
+	// Of an application message that waits for those before it: whose it is
+	// and its place in their ratchet, as the state peeked says.
+	early      bool
+	peeked     *node
+	sender     mls.LeafIndex
 	generation uint32
 
 	// Of a proposal: the leaf that signed it, in the state it verified in.

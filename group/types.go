@@ -61,9 +61,13 @@ type (
 	// CatchUp says that what was missed is being fetched until the given time
 	// at most: until then input is taken in and opened, but no pass is admitted,
 	// so that the tip does not leave epochs behind whose messages are still on
-	// their way from another relay. A zero time says that all is here. It is
-	// not durable: a restart begins without.
-	CatchUp struct{ Until time.Time }
+	// their way from another relay. A zero time says that no pass has to wait.
+	// While the group is Behind, a message whose opening would erase the keys of
+	// earlier ones waits for those. It is not durable: a restart begins without.
+	CatchUp struct {
+		Until  time.Time
+		Behind bool
+	}
 
 	// RelayResult says how one relay took one event of [Output.Publish].
 	// Accepted means an OK; Rejected means an explicit refusal, anything else

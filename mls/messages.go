@@ -227,13 +227,11 @@ func (g *Group) Unprotect(m *Message) (Received, error) {
 		Leaf: o.leaf}, nil
 }
 
-// Gap returns how many generations of its sender's ratchet an application
-// message of this epoch would pass over, and which one it has: a caller that
-// holds several messages opens those with lower generations first, because only
-// [Limits.Skipped] keys are kept for the ones passed over. Nothing is verified
-// but that a member wrote it, and nothing changes. Errors are those of
-// [Group.Unprotect].
-func (g *Group) Gap(m *Message) (gap, generation uint32, err error) {
+// Peek returns whose application message of this epoch m says it is, and its
+// generation in that member's ratchet. Nothing is verified but that a member
+// wrote it, and nothing changes. Errors are those of [Group.Unprotect]. See
+// [Group.Oldest].
+func (g *Group) Peek(m *Message) (LeafIndex, uint32, error) {
 	if m.private == nil || m.private.contentType != ContentApplication {
 		return 0, 0, fmt.Errorf("%w: not an encrypted application message", ErrMalformed)
 	}
@@ -245,14 +243,15 @@ func (g *Group) Gap(m *Message) (gap, generation uint32, err error) {
 		return 0, 0, ErrErased
 	}
 	sender, err := g.suite.openSenderData(&opening{}, g.secrets.get(epochSenderData), p)
-	if err != nil {
-		return 0, 0, err
-	}
-	if next := g.messages.next(sender.leaf); sender.generation > next {
-		gap = sender.generation - next
-	}
-	return gap, sender.generation, nil
+	return sender.leaf, sender.generation, err
 }
+
+// Oldest returns the lowest generation of a member's application messages that
+// can still be opened. Opening a message whose generation is
+// [Limits.Skipped] or more above it erases its key: a caller that still waits
+// for earlier messages holds such a one back, and opens messages that it has at
+// hand by ascending generation.
+func (g *Group) Oldest(leaf LeafIndex) uint32 { return g.messages.oldest(leaf) }
 
 // open decrypts p and checks its signature, without using up the key.
 func (g *Group) open(p *privateMessage) (opened, error) {

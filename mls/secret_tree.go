@@ -159,13 +159,17 @@ func (t *secretTree) sender(s *cipherSuite, leaf LeafIndex) (*leafRatchets, *fro
 	return l, step, nil
 }
 
-// next returns the first generation of a sender's application ratchet that was
-// not derived yet.
-func (t *secretTree) next(leaf LeafIndex) uint32 {
-	if l := t.ratchets[leaf]; l != nil {
-		return l.application.next
+// oldest returns the first generation of a sender's application ratchet that
+// was not used and is not erased.
+func (t *secretTree) oldest(leaf LeafIndex) uint32 {
+	l := t.ratchets[leaf]
+	switch {
+	case l == nil:
+		return 0
+	case len(l.application.skipped) > 0:
+		return l.application.skipped[0].generation
 	}
-	return 0
+	return l.application.next
 }
 
 // keep records ratchets that sender returned with a step.
