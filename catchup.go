@@ -24,6 +24,9 @@ const (
 	// silentGrace is how long a relay that sends nothing is waited for when another
 	// has been through.
 	silentGrace = 2 * time.Second
+	// verifiedAhead is how many events of a range are verified before all of it
+	// is here. Of a range that is too long at once that work is lost.
+	verifiedAhead = 4000
 	// behindTime is how long messages wait at most for earlier ones when no
 	// relay gives all that it has.
 	behindTime = 5 * time.Minute
@@ -33,7 +36,7 @@ const (
 	// maxLoose is the same for those that wait for failing relays alone.
 	maxLoose = 32
 	// batchSize is how many events go into one transaction.
-	batchSize = 100
+	batchSize = 250
 	// roundPause is how long events that found no room are left alone: a pass
 	// has closed by then.
 	roundPause = 1200 * time.Millisecond
@@ -198,6 +201,8 @@ func (a *Account) fetchPart(g *gather, p *gatherPart) {
 // already are not held twice.
 func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*nostr.Event, backfill) {
 	var events []*nostr.Event
+	var verifying sync.WaitGroup
+	defer verifying.Wait()
 	oldest := nostr.Timestamp(nostr.MaxTimestamp)
 	coverage, err := a.pool.Backfill(ctx, p.feed.purpose, p.feed.url, p.filter, func(page []*nostr.Event) error {
 		p.heard.Store(true)
@@ -210,6 +215,9 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 		}
 		if g.full() {
 			return errBackfillFull
+		}
+		if len(events) <= verifiedAhead { // while the next page is on its way
+			verifying.Go(func() { a.verifyAhead(page) })
 		}
 		return nil
 	})
@@ -288,6 +296,12 @@ func (a *Account) pump(g *gather) {
 	default:
 		a.endGather(g)
 	}
+}
+
+// verifyAhead verifies events that will be asked for soon: those that are good
+// are remembered.
+func (a *Account) verifyAhead(events []*nostr.Event) {
+	parallel(len(events), func(i int) { _ = a.verified.check(events[i]) })
 }
 
 // verifyAll checks ids and signatures on all cores and keeps the good ones.

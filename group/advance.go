@@ -226,7 +226,7 @@ func (s *step) acceptMessage(in *retained, show bool) {
 		in.Shown = true
 		e := Effect{
 			Kind: EffectMessage, Epoch: in.Epoch, Message: in.ID, Actor: in.Sender,
-			Own: in.Own, Leaf: in.Leaf, Payload: in.Payload, Ref: in.Ref, Turn: in.Turns,
+			Own: in.Own, Leaf: in.Leaf, Payload: in.Payload, Ref: in.Ref, Turn: in.Turns, order: in.Seq,
 		}
 		if again {
 			e.Kind = EffectRestored

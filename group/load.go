@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func (l *loader) record(r Record) error {
 	case keyRatchets:
 		l.ratchets[rest] = r.Value
 	case keyInput:
-		return l.input(rest, r.Value)
+		return l.input(r.Key, r.Value)
 	case keyRaw:
 		id, err := nostr.ParseID(rest)
 		if err != nil {
@@ -98,9 +99,10 @@ func (l *loader) record(r Record) error {
 	return nil
 }
 
-func (l *loader) input(name string, value []byte) error {
-	in := &retained{}
-	if err := json.Unmarshal(value, in); err != nil || in.ID.String() != name {
+func (l *loader) input(key string, value []byte) error {
+	in := &retained{key: key}
+	// Older records are named by the id alone.
+	if err := json.Unmarshal(value, in); err != nil || path.Base(key) != in.ID.String() {
 		return fmt.Errorf("message")
 	}
 	if in.waiting() && len(in.Bytes) == 0 {

@@ -19,7 +19,7 @@ const (
 	keyNode      = "node/"     // + state id: how the state follows from its parent, public
 	keySecrets   = "secrets/"  // + state id: key schedule and path keys
 	keyRatchets  = "ratchets/" // + state id: what messages consumed
-	keyInput     = "input/"    // + message id
+	keyInput     = "input/"    // + order of arrival and message id: neighbours are written together
 	keyRaw       = "raw/"      // + event id
 	keyOut       = "out/"      // + event id
 	keyAsk       = "ask/"      // + request id
@@ -78,6 +78,8 @@ type retained struct {
 	// Of an own private proposal, which its message does not give back: what
 	// [mls.VerifiedProposal.Append] wrote.
 	Proposal []byte `json:"proposal,omitempty"`
+
+	key string // of its record; empty before the first
 
 	// Of an application message that waits for those before it: whose it is
 	// and its place in their ratchet, as the state peeked says.
@@ -153,12 +155,17 @@ func (s *step) set(r Record) {
 
 func (s *step) putInput(in *retained) {
 	s.g.note(in)
-	s.put(keyInput+in.ID.String(), marshal(in), true)
+	if in.key == "" {
+		in.key = fmt.Sprintf("%s%016x/%s", keyInput, in.Seq, in.ID)
+	}
+	s.put(in.key, marshal(in), true)
 }
 
 func (s *step) dropInput(in *retained) {
 	s.g.unnote(in)
-	s.drop(keyInput + in.ID.String())
+	if in.key != "" {
+		s.drop(in.key)
+	}
 }
 
 func (s *step) putSignatureKey(key ed25519.PrivateKey) {

@@ -138,6 +138,9 @@ func effectID(e Effect) string {
 	if e.Commit != (wire.MessageID{}) {
 		id += "/" + e.Commit.String()
 	}
+	if e.order > 0 {
+		id += fmt.Sprintf("/%012x", e.order) // neighbours in the log's index are written together
+	}
 	if e.Message != (wire.MessageID{}) {
 		id += "/" + e.Message.String()
 	}

@@ -345,6 +345,8 @@ type Effect struct {
 	Leaf    uint32         `json:"leaf,omitempty"`    // sender's leaf index
 	Payload []byte         `json:"payload,omitempty"` // inner event JSON
 	Turn    int            `json:"turn,omitempty"`    // above 1: valid again after it was withdrawn
+
+	order uint64 // of a message: when it arrived
 }
 
 // Address is where events of a group are published and fetched in some epoch.

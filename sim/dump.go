@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/marmotgo/marmot/nostr"
@@ -79,7 +80,7 @@ func (m *member) dumpInputs(b *strings.Builder) {
 	for _, r := range records {
 		var in inputRecord
 		var id wire.MessageID
-		if name, ok := strings.CutPrefix(r.Key, "input/"); ok && id.UnmarshalText([]byte(name)) == nil && json.Unmarshal(r.Value, &in) == nil {
+		if strings.HasPrefix(r.Key, "input/") && id.UnmarshalText([]byte(path.Base(r.Key))) == nil && json.Unmarshal(r.Value, &in) == nil {
 			fmt.Fprintf(b, "  retains %s: %s of epoch %d, %s %s, state %.6s\n", m.c.w.ledger.labels[id], in.Kind, in.Epoch, in.Disposition, in.Category, in.State)
 		}
 	}

@@ -343,7 +343,7 @@ func (m *member) inputRecord(id wire.MessageID) (in inputRecord, err error) {
 		return in, err
 	}
 	for _, r := range records {
-		if r.Key == "input/"+id.String() {
+		if strings.HasPrefix(r.Key, "input/") && strings.HasSuffix(r.Key, "/"+id.String()) {
 			return in, json.Unmarshal(r.Value, &in)
 		}
 	}
