@@ -150,6 +150,7 @@ type live struct {
 	wake  time.Time
 
 	addresses []group.Address // of state, as of its last change of epoch
+	taken     taken           // nil until it is needed
 	behind    time.Time       // since when no relay gave all it has; zero if one did
 
 	since    nostr.Timestamp // when the account came into the group
@@ -346,6 +347,7 @@ func (a *Account) stop() {
 		w.done <- ErrClosed
 	}
 	a.keepRelays()
+	a.flushTaken()
 	if err := a.flush(); err != nil {
 		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}

@@ -208,6 +208,12 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 		p.heard.Store(true)
 		for _, e := range page {
 			oldest = min(oldest, e.CreatedAt)
+		}
+		page, err := a.untaken(ctx, g.key, page)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
 			p.ids[e.ID] = true
 			if g.isNew(e) {
 				events = append(events, e)
@@ -499,11 +505,15 @@ func (b *batch) receive(e *nostr.Event) bool {
 
 func (b *batch) received(l *live, e *nostr.Event) bool {
 	out, ok := b.step(l, group.Received{Event: e})
-	if category := out.Outcome.Category; category != group.Accepted {
+	category := out.Outcome.Category
+	if category != group.Accepted {
 		b.a.refused.add(string(category))
-		if category == group.TransportDeferred || category == group.MissingHistory {
-			b.a.stalled(l, e)
-		}
+	}
+	switch {
+	case category == group.TransportDeferred || category == group.MissingHistory:
+		b.a.stalled(l, e)
+	case ok && !out.Outcome.Refetch:
+		b.a.took(l, e)
 	}
 	return ok && !out.Outcome.Refetch
 }
@@ -567,6 +577,11 @@ func (b *batch) records() (records, entries []group.Record) {
 			records = append(records, r)
 		}
 		entries = append(entries, b.a.entries(s.live, s.out.Effects)...)
+	}
+	for key := range b.groups {
+		if l := b.a.groups[key]; l != nil {
+			records = append(records, b.a.takenRecords(l, takenPart)...)
+		}
 	}
 	return records, entries
 }

@@ -376,5 +376,5 @@ func (a *Account) dropRemnant(key string, records *[]group.Record) error {
 		}
 		*records = append(*records, group.Record{Key: r.Key})
 	}
-	return nil
+	return a.forgetTaken(key, records)
 }

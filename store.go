@@ -53,6 +53,7 @@ type TimelineStore interface {
 const (
 	keyAccount    = "account"
 	keyGroups     = "group/"      // + MLS group id in hex + "/" + the group's own key
+	keyTaken      = "taken/"      // + MLS group id in hex, day and part: events that were dealt with
 	keySince      = "since/"      // + MLS group id in hex: when the account came into the group
 	keyPackages   = "keypackage/" // + reference in hex
 	keyOwn        = "own/"        // + id of an event of the account that relays should have

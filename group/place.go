@@ -157,10 +157,7 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 		got, err := n.state.Unprotect(m)
 		switch {
 		case errors.Is(err, mls.ErrConsumed), errors.Is(err, mls.ErrTooOld):
-			if errors.Is(err, mls.ErrTooOld) {
-				s.g.meta.Missed++
-			}
-			return s.reject(in, StaleEpoch, err)
+			return s.reject(in, StaleEpoch, err) // if it is lost, it was counted when its key was erased
 		case errors.Is(err, mls.ErrOwnCopy):
 			s.unrecoverable(causeCopy)
 			return s.reject(in, MissingHistory, err)
@@ -171,6 +168,7 @@ func (s *step) placeApp(in *retained, m *mls.Message) error {
 			continue
 		}
 		s.touched[n] = true
+		s.g.meta.Missed += int(got.Lost)
 		if n.abandoned {
 			s.release(n)
 		}

@@ -195,6 +195,7 @@ type Received struct {
 	AAD        []byte
 	Plaintext  []byte
 	Leaf       *LeafNode // the sender's leaf in the message's epoch
+	Lost       uint32    // earlier messages of the sender that can no longer be opened since this one was
 }
 
 // opened is a decrypted and verified message whose key is still there.
@@ -222,9 +223,9 @@ func (g *Group) Unprotect(m *Message) (Received, error) {
 	}
 	sender := o.content.sender.Leaf
 	g.messages.keep(sender, o.ratchets, o.step)
-	o.ratchets.application.consume(g.suite, o.generation, g.limits)
+	lost := o.ratchets.application.consume(g.suite, o.generation, g.limits)
 	return Received{Sender: sender, Generation: o.generation, AAD: o.content.aad, Plaintext: o.content.application,
-		Leaf: o.leaf}, nil
+		Leaf: o.leaf, Lost: lost}, nil
 }
 
 // Peek returns whose application message of this epoch m says it is, and its

@@ -10,7 +10,7 @@ func TestPeek(t *testing.T) {
 	members := newTesters(t, testSuite, 2)
 	a, b := members[0], members[1]
 	var sent []*Message
-	for range 105 {
+	for range 251 {
 		sent = append(sent, a.send("x"))
 	}
 	for _, i := range []int{3, 0, 4} {
@@ -20,13 +20,15 @@ func TestPeek(t *testing.T) {
 		}
 	}
 	for _, step := range []struct {
-		open   int
-		oldest uint32
-	}{{-1, 0}, {1, 0}, {0, 2}, {3, 2}, {2, 4}, {103, 4}, {104, 5}} {
-		if step.open >= 0 {
-			if _, err := b.group.Unprotect(sent[step.open]); err != nil {
-				t.Fatalf("message %d: %v", step.open, err)
-			}
+		open         int
+		oldest, lost uint32
+	}{{1, 0, 0}, {0, 2, 0}, {3, 2, 0}, {2, 4, 0}, {103, 4, 0}, {104, 5, 1}, {106, 7, 2}, {250, 151, 97 + 44}} {
+		got, err := b.group.Unprotect(sent[step.open])
+		if err != nil {
+			t.Fatalf("message %d: %v", step.open, err)
+		}
+		if got.Lost != step.lost {
+			t.Errorf("message %d loses %d, not %d", step.open, got.Lost, step.lost)
 		}
 		if got := b.group.Oldest(a.group.Self()); got != step.oldest {
 			t.Errorf("after message %d the oldest is %d, not %d", step.open, got, step.oldest)

@@ -60,15 +60,20 @@ func (r *ratchet) key(s *cipherSuite, generation uint32, lim Limits) (messageKey
 }
 
 // consume forgets a generation's key, which [ratchet.key] gave before, and
-// keeps those that it passes over.
-func (r *ratchet) consume(s *cipherSuite, generation uint32, lim Limits) {
+// keeps those that it passes over, as far as it may. It returns how many keys
+// it erased that were never used.
+func (r *ratchet) consume(s *cipherSuite, generation uint32, lim Limits) (lost uint32) {
 	if i, ok := r.find(generation); ok {
 		clear(r.skipped[i].key.key[:])
 		r.skipped = slices.Delete(r.skipped, i, i+1)
-		return
+		return 0
 	}
 	for ; r.next <= generation; r.next++ {
-		if r.next < generation && generation+1-r.next <= lim.Skipped {
+		switch {
+		case r.next == generation:
+		case generation+1-r.next > lim.Skipped:
+			lost++
+		default:
 			r.skipped = append(r.skipped, skippedKey{generation: r.next, key: s.messageKey(r.secret, r.next)})
 		}
 		s.stepSecret(r.secret, r.next)
@@ -79,6 +84,7 @@ func (r *ratchet) consume(s *cipherSuite, generation uint32, lim Limits) {
 	}
 	clear(r.skipped[:old])
 	r.skipped = slices.Delete(r.skipped, 0, old)
+	return lost + uint32(old)
 }
 
 func (r *ratchet) find(generation uint32) (int, bool) {

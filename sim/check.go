@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -140,7 +141,7 @@ func (w *World) checkWaiting(m *member, v *situation, r group.Record) error {
 	case "input":
 		var in inputRecord
 		var id wire.MessageID
-		if err := errors.Join(json.Unmarshal(r.Value, &in), id.UnmarshalText([]byte(rest))); err != nil {
+		if err := errors.Join(json.Unmarshal(r.Value, &in), id.UnmarshalText([]byte(path.Base(rest)))); err != nil {
 			return err
 		}
 		if in.Disposition != "deferred" || in.Own {
