@@ -97,39 +97,76 @@ func eventFloor(b *testing.B) (verify, decrypt time.Duration) {
 	return verify, decrypt
 }
 
-// BenchmarkCatchUp brings a member back after 3,000 messages: from starting the
-// account to the last message in its log, over a relay on loopback and SQLite
-// on disk. The floor is one Schnorr verification and one MLS decryption for
-// each event, on all cores.
+// BenchmarkCatchUp brings a member back after 3,200 messages in one group, and
+// in eight: from starting the account until all is in its log, over a
+// relay on loopback and SQLite on disk. The floor is one Schnorr verification
+// and one MLS decryption for each event, on all cores. In one group a relay is
+// read before the first message can be opened, since it gives the newest first;
+// several groups overlap.
 func BenchmarkCatchUp(b *testing.B) {
-	const messages = 3000
+	for _, groups := range []int{1, 8} {
+		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) { benchCatchUp(b, groups, 3200) })
+	}
+}
+
+func benchCatchUp(b *testing.B, groups, messages int) {
 	verify, decrypt := eventFloor(b)
 	floor := (verify + decrypt) / time.Duration(cores())
-	r := newRelay(b)
-	alice, bob := newPerson(b, "alice", r.URL()), newPerson(b, "bob", r.URL())
-	alice.patience, bob.patience = time.Minute, time.Minute
-	g := alice.invites(bob)
-	bob.waitKind(group.EffectEpoch)
-	alice.waitFor("bob's update", func(u marmot.Update) bool { return u.Effect.Kind == group.EffectEpoch && u.Effect.Epoch == 2 })
+	best := time.Duration(1 << 62)
 	for b.Loop() {
 		b.StopTimer()
-		bob.stop()
-		last := ""
-		for n := range messages {
-			last = fmt.Sprintf("%d of %v", n, time.Now().UnixNano())
-			if _, err := g.Send(alice.context(), last); err != nil {
-				b.Fatal(err)
-			}
-		}
-		waitPublished(alice, []*marmot.Group{g})
+		bob, _ := missing(b, groups, messages)
 		b.StartTimer()
 		began := time.Now()
 		bob.start()
-		bob.waitText(last)
-		each := time.Since(began) / messages
-		b.ReportMetric(1/each.Seconds(), "events/s")
-		b.ReportMetric(100*float64(floor)/float64(each), "%-of-floor")
+		if _, _, err := bob.Synced(bob.context()); err != nil {
+			b.Fatal(err)
+		}
+		best = min(best, time.Since(began)/time.Duration(messages))
+		b.StopTimer()
+		if got := len(bob.texts()); got != messages {
+			b.Fatalf("%d of %d messages are there", got, messages)
+		}
+		bob.stop()
+		b.StartTimer()
 	}
+	b.ReportMetric(1/best.Seconds(), "events/s")
+	b.ReportMetric(100*float64(floor)/float64(best), "%-of-floor")
 	b.ReportMetric(float64(verify.Microseconds()), "µs-verify")
 	b.ReportMetric(float64(decrypt.Microseconds()), "µs-decrypt")
+}
+
+// missing returns a member who is not running, and the last of the messages in
+// each group that were sent meanwhile.
+func missing(b testing.TB, groups, messages int) (bob *person, last []string) {
+	r := newRelay(b)
+	alice := newPerson(b, "alice", r.URL())
+	bob = newPerson(b, "bob", r.URL())
+	alice.patience, bob.patience = 2*time.Minute, 2*time.Minute
+	var all []*marmot.Group
+	for range groups {
+		g := alice.invites(bob)
+		waitEpochs(bob, g.ID(), 1)
+		alice.waitFor("bob's update", func(u marmot.Update) bool {
+			return u.Group == g.ID() && u.Effect.Kind == group.EffectEpoch && u.Effect.Epoch == 2
+		})
+		all = append(all, g)
+	}
+	if _, _, err := bob.Synced(bob.context()); err != nil {
+		b.Fatal(err)
+	}
+	bob.stop()
+	for i, g := range all {
+		text := ""
+		for n := range messages / groups {
+			text = fmt.Sprintf("message %d in group %d", n, i)
+			if _, err := g.Send(alice.context(), text); err != nil {
+				b.Fatal(err)
+			}
+		}
+		last = append(last, text)
+	}
+	waitPublished(alice, all)
+	alice.stop()
+	return bob, last
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ const (
 	// maxLoose is the same for those that wait for failing relays alone.
 	maxLoose = 32
 	// batchSize is how many events go into one transaction.
-	batchSize = 250
+	batchSize = 500
 	// roundPause is how long events that found no room are left alone: a pass
 	// has closed by then.
 	roundPause = 1200 * time.Millisecond
@@ -201,8 +202,8 @@ func (a *Account) fetchPart(g *gather, p *gatherPart) {
 // already are not held twice.
 func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*nostr.Event, backfill) {
 	var events []*nostr.Event
-	var verifying sync.WaitGroup
-	defer verifying.Wait()
+	var whole atomic.Bool // then the oldest come first
+	defer whole.Store(true)
 	oldest := nostr.Timestamp(nostr.MaxTimestamp)
 	coverage, err := a.pool.Backfill(ctx, p.feed.purpose, p.feed.url, p.filter, func(page []*nostr.Event) error {
 		p.heard.Store(true)
@@ -223,7 +224,7 @@ func (a *Account) fetchRange(ctx context.Context, g *gather, p *gatherPart) ([]*
 			return errBackfillFull
 		}
 		if len(events) <= verifiedAhead { // while the next page is on its way
-			verifying.Go(func() { a.verifyAhead(page) })
+			a.work(func(context.Context) { a.verifyAhead(page, &whole) })
 		}
 		return nil
 	})
@@ -304,16 +305,22 @@ func (a *Account) pump(g *gather) {
 	}
 }
 
-// verifyAhead verifies events that will be asked for soon: those that are good
-// are remembered.
-func (a *Account) verifyAhead(events []*nostr.Event) {
-	parallel(len(events), func(i int) { _ = a.verified.check(events[i]) })
+// verifyAhead verifies events that will be asked for soon, until that is now:
+// those that are good are remembered.
+func (a *Account) verifyAhead(events []*nostr.Event, enough *atomic.Bool) {
+	parallel(len(events), func(i int) {
+		if !enough.Load() {
+			_ = a.verified.check(events[i])
+			runtime.Gosched() // what reads the next page goes first
+		}
+	})
 }
 
-// verifyAll checks ids and signatures on all cores and keeps the good ones.
+// verifyAll checks ids and signatures on all cores but the one that the owner
+// of the state needs, and keeps the good ones.
 func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
 	bad := make([]bool, len(events))
-	parallel(len(events), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
+	spread(len(events), max(maxParallel()-1, 1), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
 	good := events[:0:0]
 	for i, e := range events {
 		if bad[i] {

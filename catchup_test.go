@@ -102,6 +102,34 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestBurst brings a member back after many messages of a few seconds. Relays
+// know no order within a second, and MLS keeps a hundred keys. Another restart
+// brings nothing that was dealt with again.
+func TestBurst(t *testing.T) {
+	const messages = 1200
+	bob, last := missing(t, 1, messages)
+	bob.start()
+	bob.waitText(last[0])
+	if _, _, err := bob.Synced(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(bob.texts()); got != messages {
+		t.Errorf("%d messages are shown, %d were sent", got, messages)
+	}
+	bob.stop()
+	bob.start()
+	if _, _, err := bob.Synced(bob.context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := bob.Refused(); got[string(group.Duplicate)]+got[string(group.StaleEpoch)] > 3 {
+		t.Errorf("after a restart these were taken in again: %v", got)
+	}
+	status, err := bob.group().Status(bob.context())
+	if err != nil || status.Missed != 0 {
+		t.Errorf("%d messages count as missed, %v", status.Missed, err)
+	}
+}
+
 func waitEpochs(p *person, id string, count int) {
 	p.t.Helper()
 	n := 0
