@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -150,6 +151,7 @@ type live struct {
 	wake  time.Time
 
 	addresses []group.Address // of state, as of its last change of epoch
+	crowded   atomic.Bool     // state has no room for what no key opens
 	taken     taken           // nil until it is needed
 	behind    time.Time       // since when no relay gave all it has; zero if one did
 

@@ -333,8 +333,8 @@ func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
 }
 
 func (a *Account) verifyNext(g *gather) {
-	batch := g.events[:min(batchSize, len(g.events))]
-	g.events = g.events[len(batch):]
+	batch := a.hopeful(g, g.events[:min(batchSize, len(g.events))])
+	g.events = g.events[min(batchSize, len(g.events)):]
 	g.busy = true
 	a.work(func(context.Context) {
 		good := a.verifyAll(batch)
@@ -344,6 +344,23 @@ func (a *Account) verifyNext(g *gather) {
 			a.pump(g)
 		})
 	})
+}
+
+// hopeful sets aside what the group has no room for before it is verified.
+func (a *Account) hopeful(g *gather, events []*nostr.Event) (out []*nostr.Event) {
+	l := a.groups[g.key]
+	if l == nil || !l.state.Crowded() {
+		return events
+	}
+	for _, e := range events {
+		if l.state.Hopeless(a.cfg.Now(), e) {
+			a.refused.add(string(group.ResourceRefused))
+			g.refused = append(g.refused, e)
+		} else {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // whole is how many of the verified events can be taken in: a second goes as a

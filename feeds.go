@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -53,6 +54,7 @@ type feed struct {
 	overlap nostr.Timestamp
 	floor   nostr.Timestamp // nothing older is for the account
 	take    func(ctx context.Context, e *nostr.Event) (settled bool)
+	crowded *atomic.Bool // of its group
 	sub     *relay.Subscription
 	ctx     context.Context // of what is taken from it; ends with the feed
 	cancel  context.CancelFunc
@@ -105,7 +107,7 @@ func (a *Account) follow() {
 			for _, url := range address.Relays {
 				f := &feed{
 					key: groupFeed(address, url), group: l.key, url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
-					floor:  max(l.since-clockSkew, 0),
+					floor: max(l.since-clockSkew, 0), crowded: &l.crowded,
 					filter: nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": {h}}},
 				}
 				wanted[f.key] = f
@@ -168,6 +170,9 @@ func (a *Account) revive(f *feed) {
 // takeLive takes an event from the subscription. One that is not settled is
 // fetched again later.
 func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
+	if f.crowded != nil && f.crowded.Load() && a.hopeless(ctx, f, e) {
+		return
+	}
 	if a.verified.check(e) != nil {
 		a.refused.add(string(group.InvalidSignature))
 		a.pool.NoteBad(f.url)
@@ -176,6 +181,19 @@ func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
 	if !f.take(ctx, e) {
 		a.post(func() { a.fillLater(f) })
 	}
+}
+
+// hopeless refuses an event of a flood before it costs a signature.
+func (a *Account) hopeless(ctx context.Context, f *feed, e *nostr.Event) (refused bool) {
+	err := a.do(ctx, func() error {
+		if l := a.groups[f.group]; l != nil && l.state.Hopeless(a.cfg.Now(), e) {
+			a.refused.add(string(group.ResourceRefused))
+			a.fillLater(f)
+			refused = true
+		}
+		return nil
+	})
+	return refused && err == nil
 }
 
 func (a *Account) connected(f *feed) {

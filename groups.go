@@ -184,6 +184,7 @@ func (a *Account) carryOut(l *live, out group.Output) {
 	known := a.groups[l.key] == l
 	a.groups[l.key] = l
 	l.wake = out.Wake
+	l.crowded.Store(l.state.Crowded())
 	for _, p := range out.Publish {
 		a.publishAll(l.key, p)
 	}

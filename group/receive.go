@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
@@ -70,11 +71,10 @@ func (g *Group) open(ev *envelope) []byte {
 // obtainable, so that junk cannot push out what will open.
 func (s *step) keepRaw(e *nostr.Event) Outcome {
 	g := s.g
-	if len(g.raw) >= maxRaw {
-		worst, ok := g.mostTried()
-		if !ok || g.raw[worst].Tries < maxRawTries {
-			return Outcome{Category: ResourceRefused, Refetch: true}
-		}
+	if g.Crowded() {
+		return Outcome{Category: ResourceRefused, Refetch: true}
+	}
+	if worst, _ := g.mostTried(); len(g.raw) >= maxRaw {
 		s.dropRaw(worst)
 		g.meta.Missed++
 	}
@@ -83,6 +83,26 @@ func (s *step) keepRaw(e *nostr.Event) Outcome {
 	s.cross(Retained)
 	s.put(keyRaw+e.ID.String(), marshal(r), false)
 	return outcome(TransportDeferred, nil)
+}
+
+// Crowded reports that there is no room for another event that no key opens.
+func (g *Group) Crowded() bool {
+	if len(g.raw) < maxRaw {
+		return false
+	}
+	worst, ok := g.mostTried()
+	return !ok || g.raw[worst].Tries < maxRawTries
+}
+
+// Hopeless reports that Step would refuse an event because no key opens it and
+// there is no room for it: so much can be said without its signature, which
+// costs more than all of this. The event has to stay obtainable.
+func (g *Group) Hopeless(now time.Time, e *nostr.Event) bool {
+	if g.ended() || g.damaged || !g.Crowded() {
+		return false
+	}
+	ev, err := g.gen.parse(e, now)
+	return err == nil && g.out[ev.event] == nil && g.raw[ev.event] == nil && g.addressed(ev) && g.open(ev) == nil
 }
 
 func (g *Group) mostTried() (worst nostr.ID, ok bool) {
