@@ -119,11 +119,16 @@ type selection interface {
 
 // generations by name. A record without one is of the time when there was only
 // one.
-var generations = map[Protocol]generation{"": v2{}, V2: v2{}}
+var generations = map[Protocol]generation{"": v2{}, V2: v2{}, V1: v1{}}
 
 // generationOf tells by a group's state which one it has: what it holds its
 // settings in.
-func generationOf(*mls.Group) generation { return v2{} }
+func generationOf(g *mls.Group) generation {
+	if wire.IsMIPGroup(g.Context().Extensions) {
+		return v1{}
+	}
+	return v2{}
+}
 
 // errEarly says that an event is dated too far ahead to be taken now.
 var errEarly = errors.New("group: the event is dated ahead of this clock")

@@ -212,4 +212,3 @@ func (v1) leave(n *node) (mls.Proposal, mls.FrameConfig) {
 }
 
 func (v1) ends() bool { return false }
-

@@ -20,6 +20,7 @@ type Settings struct {
 	AgentStream  *AgentStream
 	Lifecycle    *Lifecycle
 	Dictionary   mls.AppDataDictionary // all entries, also those unknown here
+	Data         *GroupData            // of a v1 group; nil in v2
 }
 
 // knownRequired are the components a group may require of us.

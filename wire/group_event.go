@@ -63,6 +63,10 @@ func EventKeyOf(g *mls.Group) (EventKey, error) {
 // pair and a nonce that are used only here. expires is 0, or the NIP-40 time
 // of an application message.
 func SealGroupEvent(key EventKey, group [32]byte, message []byte, createdAt, expires nostr.Timestamp) (*nostr.Event, error) {
+	return sealGroupEvent(key, group, message, createdAt, expires)
+}
+
+func sealGroupEvent(key EventKey, group [32]byte, message []byte, createdAt, expires nostr.Timestamp, more ...nostr.Tag) (*nostr.Event, error) {
 	aead, err := chacha20poly1305.New(key[:])
 	if err != nil {
 		return nil, fmt.Errorf("wire: outer layer: %w", err)
@@ -73,7 +77,7 @@ func SealGroupEvent(key EventKey, group [32]byte, message []byte, createdAt, exp
 	e := &nostr.Event{
 		CreatedAt: createdAt,
 		Kind:      KindGroupEvent,
-		Tags:      nostr.Tags{{"h", hex.EncodeToString(group[:])}},
+		Tags:      append(nostr.Tags{{"h", hex.EncodeToString(group[:])}}, more...),
 		Content:   base64.StdEncoding.EncodeToString(sealed),
 	}
 	if expires > 0 {
@@ -97,25 +101,30 @@ func ParseGroupEvent(e *nostr.Event) (*GroupEvent, error) {
 	if e.Kind != KindGroupEvent {
 		return nil, malformed("kind %d is not a group event", e.Kind)
 	}
-	h, err := singleton(e.Tags, "h")
+	group, err := GroupOf(e)
 	if err != nil {
 		return nil, err
-	}
-	group, err := nostr.ParseID(h)
-	if err != nil {
-		return nil, malformed("tag \"h\" is not 64 hex digits")
 	}
 	if err := checkExpiration(e.Tags); err != nil {
 		return nil, err
 	}
-	sealed, err := decodeBase64(e.Content)
+	sealed, err := sealedBytes(e.Content)
+	if err != nil {
+		return nil, err
+	}
+	return &GroupEvent{Event: e.ID, Group: group, CreatedAt: e.CreatedAt, sealed: sealed}, nil
+}
+
+// sealedBytes reads the content of a kind 445 event.
+func sealedBytes(content string) ([]byte, error) {
+	sealed, err := decodeBase64(content)
 	if err != nil {
 		return nil, err
 	}
 	if len(sealed) < chacha20poly1305.NonceSize+chacha20poly1305.Overhead {
 		return nil, malformed("%d sealed bytes", len(sealed))
 	}
-	return &GroupEvent{Event: e.ID, Group: group, CreatedAt: e.CreatedAt, sealed: sealed}, nil
+	return sealed, nil
 }
 
 // checkExpiration allows h and one expiration tag. The value itself is a hint

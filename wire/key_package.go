@@ -31,6 +31,7 @@ type KeyPackageEvent struct {
 	KeyPackage *mls.KeyPackage
 	Components []mls.ComponentID // what the leaf supports
 	LastResort bool
+	MIP        bool // of protocol v1; Components is empty then
 }
 
 // KeyPackageConfig says how to make a key package for an account whose proof

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,18 +29,7 @@ type Welcome struct {
 
 // Rumor returns the unsigned kind 444 event, or [ErrWelcomeTooLarge].
 func (w *Welcome) Rumor() (*nostr.Event, error) {
-	e := &nostr.Event{
-		PubKey:    w.Author,
-		CreatedAt: w.CreatedAt,
-		Kind:      KindWelcome,
-		Tags:      nostr.Tags{{"e", w.KeyPackage.String()}, append(nostr.Tag{"relays"}, w.Relays...)},
-		Content:   base64.StdEncoding.EncodeToString(w.Message),
-	}
-	e.ID = e.ComputeID()
-	if size := len(nostr.AppendRumorJSON(nil, e)); size > maxWelcomeRumor {
-		return nil, fmt.Errorf("%w: %d bytes of at most %d", ErrWelcomeTooLarge, size, maxWelcomeRumor)
-	}
-	return e, nil
+	return w.rumor()
 }
 
 // ParseWelcome reads a kind 444 rumor that came out of a verified gift wrap.
