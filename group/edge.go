@@ -27,7 +27,9 @@ func (g *Group) edge(parent *node, commit *mls.VerifiedCommit) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := parent.state.Apply(commit, mls.ApplyInput{Proposals: parent.proposals, Parallel: g.cfg.Parallel})
+	next, err := parent.state.Apply(commit, mls.ApplyInput{
+		Proposals: parent.proposals, Parallel: g.cfg.Parallel, PathOptional: g.gen.pathOptional(),
+	})
 	if errors.Is(err, mls.ErrRemoved) {
 		n := &node{commit: info, removed: true, settings: parent.settings}
 		return n, g.gen.removal(parent, props)

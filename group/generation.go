@@ -101,6 +101,8 @@ type authority interface {
 	departs(n *node, p *mls.VerifiedProposal, self nostr.PubKey) bool
 	// leave returns the proposal by which this member leaves.
 	leave(n *node) (mls.Proposal, mls.FrameConfig)
+	// pathOptional reports whether commits are taken that bring no new keys.
+	pathOptional() bool
 	// ends reports whether a group can be ended for everyone.
 	ends() bool
 }

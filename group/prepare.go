@@ -59,6 +59,9 @@ func (s *step) prepare(i *intent) {
 		s.proposeLeave(i)
 		return
 	}
+	if i.Kind == intentUpdate && len(i.Seed) == 0 {
+		i.Seed = newSeed() // nobody has to vouch for it
+	}
 	cfg, err := s.g.commitConfig(i)
 	if err != nil {
 		s.refuse(i, err)

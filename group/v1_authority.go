@@ -211,4 +211,8 @@ func (v1) leave(n *node) (mls.Proposal, mls.FrameConfig) {
 	return mls.Remove{Removed: n.state.Self()}, mls.FrameConfig{Private: true}
 }
 
+// pathOptional: marmot-ts renames groups and removes members so. Our own commits
+// that remove somebody have a path.
+func (v1) pathOptional() bool { return true }
+
 func (v1) ends() bool { return false }

@@ -121,6 +121,8 @@ func (v2) departs(_ *node, p *mls.VerifiedProposal, _ nostr.PubKey) bool {
 
 func (v2) leave(*node) (mls.Proposal, mls.FrameConfig) { return mls.SelfRemove{}, mls.FrameConfig{} }
 
+func (v2) pathOptional() bool { return false }
+
 func (v2) ends() bool { return true }
 
 func (v2) collect() (quiet, most time.Duration) { return quiescence, maxPass }

@@ -15,6 +15,10 @@ type ApplyInput struct {
 	LeafKey   *LeafKey               // of this member's own Update, if the commit may contain it
 	Now       time.Time              // zero: lifetimes are not checked
 	Parallel  Parallel
+	// PathOptional accepts a commit with proposals and without the path that RFC
+	// 9420 demands for them (Section 12.4): ts-mls sends such. Whoever such a
+	// commit removes can compute the next epoch's secrets.
+	PathOptional bool
 }
 
 // Apply returns the epoch that c leads to; on error there is none, and g is
@@ -53,7 +57,7 @@ func (g *Group) Apply(c *VerifiedCommit, in ApplyInput) (*Group, error) {
 		return nil, err
 	}
 	path := c.content.commit.path
-	if path == nil && plan.pathRequired {
+	if path == nil && plan.pathRequired && (len(list) == 0 || !in.PathOptional) {
 		return nil, fmt.Errorf("%w: the commit must have one", ErrInvalidPath)
 	}
 	step, err := g.applyPlan(plan)
