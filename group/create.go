@@ -73,7 +73,14 @@ func (g *Group) found(now time.Time, cfg CreateConfig) (*node, error) {
 	id, nostrID := make([]byte, g.gen.idSize()), [32]byte{}
 	_, _ = rand.Read(id) // never fails
 	_, _ = rand.Read(nostrID[:])
-	ext, err := g.gen.found(cfg, nostrID)
+	if err := cfg.Profile.Check(); err != nil {
+		return nil, err
+	}
+	routing := wire.NewRouting(nostrID, cfg.Relays)
+	if err := routing.Check(); err != nil {
+		return nil, err
+	}
+	ext, err := g.gen.found(cfg, routing)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +88,7 @@ func (g *Group) found(now time.Time, cfg CreateConfig) (*node, error) {
 	state, err := mls.Create(cfg.Signer, mls.GroupConfig{
 		Suite: mls.X25519_AES128GCM_SHA256_Ed25519, GroupID: id,
 		Credential: mls.BasicCredential(cfg.Self[:]), Capabilities: caps,
-		LeafExtensions: leafExt, Lifetime: g.gen.lifetime(now), Extensions: ext,
+		LeafExtensions: leafExt, Lifetime: wire.LeafLifetime(now), Extensions: ext,
 	})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package group
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/marmotgo/marmot/mls"
 )
@@ -39,26 +38,4 @@ func (g *Group) edge(parent *node, commit *mls.VerifiedCommit) (*node, error) {
 	}
 	n := &node{commit: info, state: next}
 	return n, g.gen.result(parent, n)
-}
-
-// checkAllLeaves checks every leaf, on the caller's pool if there is one: in v2
-// each costs a Schnorr signature.
-func (n *node) checkAllLeaves(parallel mls.Parallel, check func(*mls.LeafNode) error) error {
-	var leaves []*mls.LeafNode
-	for _, leaf := range n.state.Leaves() {
-		leaves = append(leaves, leaf)
-	}
-	errs := make([]error, len(leaves))
-	job := func(i int) { errs[i] = check(leaves[i]) }
-	if parallel != nil && len(leaves) > 3 {
-		parallel(len(leaves), job)
-	} else {
-		for i := range leaves {
-			job(i)
-		}
-	}
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return errs[i]
-	}
-	return nil
 }

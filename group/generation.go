@@ -44,7 +44,9 @@ type envelopes interface {
 	kindOf(m *mls.Message) (inputKind, bool)
 	// private reports whether own commits are PrivateMessages.
 	private() bool
-	payload(plaintext []byte, sender nostr.PubKey) (*nostr.Event, error)
+	// payload reads the plaintext of a message and returns its inner event, also
+	// as the rumor that is kept and shown.
+	payload(plaintext []byte, sender nostr.PubKey) (e *nostr.Event, rumor []byte, err error)
 	welcome(w *wire.Welcome) (*nostr.Event, error)
 	// evidence is that of an own commit's event, as parse gives it to others.
 	evidence(e *nostr.Event) *evidence
@@ -63,11 +65,10 @@ type envelope struct {
 type agreement interface {
 	decode(ext mls.Extensions) (*wire.Settings, error)
 	// found returns the extensions of a new group.
-	found(cfg CreateConfig, nostrID [32]byte) (mls.Extensions, error)
+	found(cfg CreateConfig, routing wire.Routing) (mls.Extensions, error)
 	idSize() int // of MLS group ids, in bytes
 	// leaf is what a leaf of this member declares.
 	leaf(proof wire.IdentityProof) (mls.Capabilities, mls.Extensions)
-	lifetime(now time.Time) mls.Lifetime
 	// vouches reports whether a leaf carries a proof of its account.
 	vouches() bool
 	// supports reports why somebody cannot become a member.

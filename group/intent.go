@@ -124,7 +124,7 @@ func (g *Group) admissible(in Input) error {
 		if in.Payload == nil {
 			return fmt.Errorf("%w: no payload", ErrRequest)
 		}
-		_, err := g.gen.payload(wire.EncodePayload(in.Payload), g.cfg.Self)
+		_, _, err := g.gen.payload(wire.EncodePayload(in.Payload), g.cfg.Self)
 		return err
 	case SelfUpdate:
 		return nil

@@ -182,7 +182,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	if err != nil {
 		return s.reject(in, InvalidEncoding, err)
 	}
-	payload, err := s.g.gen.payload(got.Plaintext, sender)
+	payload, rumor, err := s.g.gen.payload(got.Plaintext, sender)
 	if err != nil {
 		return s.reject(in, InvalidEncoding, err)
 	}
@@ -191,7 +191,7 @@ func (s *step) opened(in *retained, n *node, got mls.Received) error {
 	}
 	in.Bytes = nil
 	in.State, in.Sender, in.Leaf = n.id, sender, uint32(got.Sender)
-	in.Payload, in.Inner = got.Plaintext, payload.ID
+	in.Payload, in.Inner = rumor, payload.ID
 	s.witness(in, n)
 	return nil
 }

@@ -222,7 +222,8 @@ func (g *Group) advice(r Report) []string {
 		add("A change of yours waits for a relay's answer; it is sent again by itself. Check the relays if this lasts.")
 	}
 	if r.Pass != nil {
-		add("The members' changes are being compared; this ends by itself within %s.", maxPass)
+		_, most := g.gen.collect()
+		add("The members' changes are being compared; this ends by itself within %s.", most)
 	}
 	if ahead := g.ahead(); ahead > 0 {
 		add("%d events are of later epochs: a commit is missing. All relays are asked for it by themselves; add a relay that others use if this lasts.", ahead)

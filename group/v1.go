@@ -76,7 +76,7 @@ func (v1) kindOf(m *mls.Message) (inputKind, bool) {
 
 func (v1) private() bool { return true }
 
-func (v1) payload(plaintext []byte, sender nostr.PubKey) (*nostr.Event, error) {
+func (v1) payload(plaintext []byte, sender nostr.PubKey) (*nostr.Event, []byte, error) {
 	return wire.DecodeMIPPayload(plaintext, sender)
 }
 
@@ -84,25 +84,15 @@ func (v1) welcome(w *wire.Welcome) (*nostr.Event, error) { return w.MIPRumor() }
 
 func (v1) decode(ext mls.Extensions) (*wire.Settings, error) { return wire.DecodeMIPSettings(ext) }
 
-func (v1) found(cfg CreateConfig, nostrID [32]byte) (mls.Extensions, error) {
-	if err := cfg.Profile.Check(); err != nil {
-		return nil, err
-	}
-	routing := wire.NewRouting(nostrID, cfg.Relays)
-	if err := routing.Check(); err != nil {
-		return nil, err
-	}
+func (v1) found(cfg CreateConfig, routing wire.Routing) (mls.Extensions, error) {
 	d := &wire.GroupData{
-		GroupID: nostrID, Name: cfg.Profile.Name, Description: cfg.Profile.Description, Admins: wire.NewAdmins(cfg.Self),
+		GroupID: routing.GroupID, Name: cfg.Profile.Name, Description: cfg.Profile.Description, Admins: wire.NewAdmins(cfg.Self),
 		Relays: routing.Relays, Retention: cfg.Retention,
 	}
-	return wire.MIPExtensions(d, len(cfg.Invitees) > 0 && !slices.ContainsFunc(cfg.Invitees, func(v Invitee) bool { return !knowsSelfRemove(v.KeyPackage) })), nil
-}
-
-// knowsSelfRemove reports whether somebody could read a SelfRemove; marmot-ts
-// cannot.
-func knowsSelfRemove(k *wire.KeyPackageEvent) bool {
-	return slices.Contains(k.KeyPackage.Leaf.Capabilities.Proposals, mls.ProposalSelfRemove)
+	cannot := slices.ContainsFunc(cfg.Invitees, func(v Invitee) bool {
+		return !slices.Contains(v.KeyPackage.KeyPackage.Leaf.Capabilities.Proposals, mls.ProposalSelfRemove) // marmot-ts
+	})
+	return wire.MIPExtensions(d, len(cfg.Invitees) > 0 && !cannot), nil
 }
 
 func (v1) idSize() int { return 32 }
@@ -110,8 +100,6 @@ func (v1) idSize() int { return 32 }
 func (v1) leaf(wire.IdentityProof) (mls.Capabilities, mls.Extensions) {
 	return wire.MIPLeafCapabilities(), nil
 }
-
-func (v1) lifetime(now time.Time) mls.Lifetime { return wire.LeafLifetime(now) }
 
 func (v1) vouches() bool { return false }
 

@@ -1,7 +1,6 @@
 package group
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/marmotgo/marmot/mls"
@@ -28,7 +27,10 @@ func (v1) authorize(parent *node, c *mls.VerifiedCommit, props []mls.ProposalFro
 		}
 		switch body := p.Proposal.(type) {
 		case mls.SelfRemove:
-			if err := parent.maySelfRemove(p, c.Sender().Leaf, sender); err != nil {
+			if !p.ByReference || p.Sender.Leaf == c.Sender().Leaf {
+				return nil, unauthorized("SelfRemove inline or of the committer")
+			}
+			if err := parent.mayDepart(sender); err != nil {
 				return nil, err
 			}
 			departures++
@@ -38,14 +40,14 @@ func (v1) authorize(parent *node, c *mls.VerifiedCommit, props []mls.ProposalFro
 				info.Left = append(info.Left, sender)
 			}
 		case mls.Update:
-			if err := sameIdentity(body.Leaf, sender); err != nil {
+			if err := sameAccount(body.Leaf, sender); err != nil {
 				return nil, err
 			}
 			if p.Sender.Leaf == c.Sender().Leaf {
 				renewals++
 			}
 		case mls.Add:
-			if _, err := wire.LeafAccount(body.KeyPackage.Leaf); err != nil {
+			if err := hasAccount(body.KeyPackage.Leaf); err != nil {
 				return nil, err
 			}
 		case mls.GroupContextExtensions:
@@ -61,12 +63,12 @@ func (v1) authorize(parent *node, c *mls.VerifiedCommit, props []mls.ProposalFro
 	return info, nil
 }
 
-// maySelfRemove holds a committed SelfRemove to MIP-03: negotiated, by
-// reference, of another member, who is no admin.
-func (n *node) maySelfRemove(p mls.ProposalFrom, committer mls.LeafIndex, sender nostr.PubKey) error {
+// mayDepart holds a SelfRemove to MIP-03: negotiated, and of nobody who is an
+// admin.
+func (n *node) mayDepart(sender nostr.PubKey) error {
 	switch {
-	case !p.ByReference || p.Sender.Leaf == committer || n.isAdmin(sender):
-		return unauthorized("SelfRemove inline, of the committer or of an admin")
+	case n.isAdmin(sender):
+		return unauthorized("SelfRemove of an admin")
 	case !n.negotiated(mls.ProposalSelfRemove):
 		return unauthorized("SelfRemove in a group that does not require it")
 	}
@@ -79,46 +81,26 @@ func (n *node) negotiated(t mls.ProposalType) bool {
 	return ok
 }
 
-func sameIdentity(leaf *mls.LeafNode, account nostr.PubKey) error {
-	got, err := wire.LeafAccount(leaf)
-	if err != nil {
-		return err
-	}
-	if got != account {
-		return invalidResult("a leaf changes its account")
-	}
-	return nil
-}
-
 // result demands settings that can be read, an admin who is there, and leaves
 // that keep their accounts.
 func (g v1) result(parent, n *node) error {
 	if err := g.settle(n); err != nil {
 		return err
 	}
-	for i, leaf := range n.state.Leaves() {
-		old, existed := parent.state.Leaf(i)
-		if existed && old == leaf {
-			continue
-		}
-		if _, err := wire.LeafAccount(leaf); err != nil {
-			return fmt.Errorf("leaf %d: %w", i, err)
-		}
-		if existed && leaf.Source != mls.LeafSourceKeyPackage && !bytes.Equal(old.Credential.Identity, leaf.Credential.Identity) {
-			return invalidResult("leaf %d changes its account", i)
-		}
-	}
-	return nil
+	return checkLeaves(parent, n, false, hasAccount)
+}
+
+// hasAccount is all that v1 demands of a leaf beyond MLS: nothing vouches for it.
+func hasAccount(leaf *mls.LeafNode) error {
+	_, err := wire.LeafAccount(leaf)
+	return err
 }
 
 func (g v1) joined(n *node, parallel mls.Parallel) error {
 	if err := g.settle(n); err != nil {
 		return err
 	}
-	return n.checkAllLeaves(parallel, func(leaf *mls.LeafNode) error {
-		_, err := wire.LeafAccount(leaf)
-		return err
-	})
+	return n.checkAllLeaves(parallel, hasAccount)
 }
 
 // settle sets and checks the settings of n.
@@ -143,33 +125,19 @@ func someAdmin(admins, members wire.Admins) error {
 // removal checks what the others would refuse in a commit that removes this
 // member.
 func (g v1) removal(parent *node, props []mls.ProposalFrom) error {
-	settings, gone := parent.settings, map[mls.LeafIndex]bool{}
-	var members []nostr.PubKey
+	members, err := membersAfter(parent, props)
+	if err != nil {
+		return err
+	}
+	settings := parent.settings
 	for _, p := range props {
-		switch body := p.Proposal.(type) {
-		case mls.Remove:
-			gone[body.Removed] = true
-		case mls.SelfRemove:
-			gone[p.Sender.Leaf] = true
-		case mls.Add:
-			a, err := wire.LeafAccount(body.KeyPackage.Leaf)
-			if err != nil {
-				return err
-			}
-			members = append(members, a)
-		case mls.GroupContextExtensions:
-			var err error
+		if body, ok := p.Proposal.(mls.GroupContextExtensions); ok {
 			if settings, err = g.decode(body.Extensions); err != nil {
 				return err
 			}
 		}
 	}
-	for i, leaf := range parent.state.Leaves() {
-		if a, err := wire.LeafAccount(leaf); err == nil && !gone[i] {
-			members = append(members, a)
-		}
-	}
-	return someAdmin(settings.Admins, wire.NewAdmins(members...))
+	return someAdmin(settings.Admins, members)
 }
 
 // mayPropose judges a standalone proposal. Anybody may propose; an admin's
@@ -181,9 +149,9 @@ func (v1) mayPropose(n *node, p *mls.VerifiedProposal) error {
 	}
 	switch body := p.Proposal().(type) {
 	case mls.SelfRemove:
-		return n.maySelfRemove(mls.ProposalFrom{Sender: p.Sender(), ByReference: true}, n.state.Self()+1, account)
+		return n.mayDepart(account)
 	case mls.Update:
-		return sameIdentity(body.Leaf, account)
+		return sameAccount(body.Leaf, account)
 	case mls.Add, mls.Remove, mls.GroupContextExtensions:
 		return nil
 	}

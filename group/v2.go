@@ -64,22 +64,16 @@ func (v2) evidence(*nostr.Event) *evidence { return nil }
 
 func (v2) private() bool { return false }
 
-func (v2) payload(plaintext []byte, sender nostr.PubKey) (*nostr.Event, error) {
-	return wire.DecodePayload(plaintext, sender)
+func (v2) payload(plaintext []byte, sender nostr.PubKey) (*nostr.Event, []byte, error) {
+	e, err := wire.DecodePayload(plaintext, sender)
+	return e, plaintext, err
 }
 
 func (v2) welcome(w *wire.Welcome) (*nostr.Event, error) { return w.Rumor() }
 
 func (v2) decode(ext mls.Extensions) (*wire.Settings, error) { return wire.DecodeSettings(ext) }
 
-func (v2) found(cfg CreateConfig, nostrID [32]byte) (mls.Extensions, error) {
-	if err := cfg.Profile.Check(); err != nil {
-		return nil, err
-	}
-	routing := wire.NewRouting(nostrID, cfg.Relays)
-	if err := routing.Check(); err != nil {
-		return nil, err
-	}
+func (v2) found(cfg CreateConfig, routing wire.Routing) (mls.Extensions, error) {
 	return wire.NewGroupExtensions(cfg.Profile, wire.NewAdmins(cfg.Self), routing, cfg.Retention)
 }
 
@@ -88,8 +82,6 @@ func (v2) idSize() int { return 16 }
 func (v2) leaf(proof wire.IdentityProof) (mls.Capabilities, mls.Extensions) {
 	return wire.LeafCapabilities(), wire.LeafExtensions(proof)
 }
-
-func (v2) lifetime(now time.Time) mls.Lifetime { return wire.LeafLifetime(now) }
 
 func (v2) vouches() bool { return true }
 

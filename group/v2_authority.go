@@ -81,31 +81,19 @@ func checkDisband(parent *node, self mls.LeafIndex, committer nostr.PubKey, prop
 // this member: it has no keys of that epoch, but the others would refuse a
 // result with broken components or an admin without a leaf.
 func (v2) removal(parent *node, props []mls.ProposalFrom) error {
-	gone, dict := map[mls.LeafIndex]bool{}, parent.settings.Dictionary
-	var members []nostr.PubKey
-	for _, p := range props {
-		switch body := p.Proposal.(type) {
-		case mls.Remove:
-			gone[body.Removed] = true
-		case mls.SelfRemove:
-			gone[p.Sender.Leaf] = true
-		case mls.Add:
-			a, err := wire.LeafAccount(body.KeyPackage.Leaf)
-			if err != nil {
-				return err
-			}
-			members = append(members, a)
-		case mls.AppDataUpdate:
-			if body.Remove {
-				dict = dict.Without(body.Component)
-			} else {
-				dict = dict.With(body.Component, body.Data)
-			}
-		}
+	members, err := membersAfter(parent, props)
+	if err != nil {
+		return err
 	}
-	for i, leaf := range parent.state.Leaves() {
-		if a, err := wire.LeafAccount(leaf); err == nil && !gone[i] {
-			members = append(members, a)
+	dict := parent.settings.Dictionary
+	for _, p := range props {
+		u, ok := p.Proposal.(mls.AppDataUpdate)
+		switch {
+		case !ok:
+		case u.Remove:
+			dict = dict.Without(u.Component)
+		default:
+			dict = dict.With(u.Component, u.Data)
 		}
 	}
 	data, ok := dict.Get(wire.ComponentAdmins)
@@ -121,7 +109,7 @@ func (v2) removal(parent *node, props []mls.ProposalFrom) error {
 			return err
 		}
 	}
-	return allMembers(admins, wire.NewAdmins(members...))
+	return allMembers(admins, members)
 }
 
 func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalFrom, info *commitInfo, updated map[mls.ComponentID]bool) error {
@@ -151,7 +139,10 @@ func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalF
 		}
 	case mls.Remove, mls.GroupContextExtensions:
 	case mls.Update:
-		if err := sameAccount(body.Leaf, sender, parent.state.Suite()); err != nil {
+		if _, _, err := wire.CheckLeaf(body.Leaf, parent.state.Suite()); err != nil {
+			return err
+		}
+		if err := sameAccount(body.Leaf, sender); err != nil {
 			return err
 		}
 	default:
@@ -159,17 +150,6 @@ func authorizeProposal(parent *node, commit *mls.VerifiedCommit, p mls.ProposalF
 	}
 	if !parent.isAdmin(sender) {
 		return unauthorized("proposal of a member who is no admin")
-	}
-	return nil
-}
-
-func sameAccount(leaf *mls.LeafNode, account nostr.PubKey, suite mls.Suite) error {
-	got, _, err := wire.CheckLeaf(leaf, suite)
-	if err != nil {
-		return err
-	}
-	if got != account {
-		return invalidResult("a leaf changes its account")
 	}
 	return nil
 }
@@ -218,7 +198,8 @@ func (v2) result(parent, n *node) error {
 	if err := checkAdmins(n); err != nil {
 		return err
 	}
-	return checkLeaves(parent, n)
+	all := !sameRequirements(parent.settings, n.settings)
+	return checkLeaves(parent, n, all, func(leaf *mls.LeafNode) error { return checkLeaf(n, leaf) })
 }
 
 // joined holds a group that this member enters to the rules of every epoch
@@ -250,28 +231,6 @@ func allMembers(admins, members wire.Admins) error {
 	for _, admin := range admins {
 		if !members.Contains(admin) {
 			return invalidResult("an admin has no leaf")
-		}
-	}
-	return nil
-}
-
-// checkLeaves checks the leaves that a commit added or changed, and all of
-// them when the requirements changed.
-func checkLeaves(parent, n *node) error {
-	all := !sameRequirements(parent.settings, n.settings)
-	for i, leaf := range n.state.Leaves() {
-		old, existed := parent.state.Leaf(i)
-		if existed && old == leaf && !all {
-			continue
-		}
-		if err := checkLeaf(n, leaf); err != nil {
-			return fmt.Errorf("leaf %d: %w", i, err)
-		}
-		if !existed || old == leaf || leaf.Source == mls.LeafSourceKeyPackage {
-			continue
-		}
-		if !bytes.Equal(old.Credential.Identity, leaf.Credential.Identity) {
-			return invalidResult("leaf %d changes its account", i)
 		}
 	}
 	return nil

@@ -22,6 +22,7 @@ type world struct {
 	clients map[string]*client
 	plan    *plan     // of a crash; may be nil
 	writes  *writeLog // may be nil
+	proto   Protocol
 }
 
 type client struct {
@@ -89,6 +90,9 @@ type bundle struct {
 
 func (c *client) keyPackage() *bundle {
 	c.w.t.Helper()
+	if c.w.proto == V1 {
+		return c.keyPackageV1()
+	}
 	key, proof := c.signatureKey()
 	kp, keys, err := mls.NewKeyPackage(key, wire.KeyPackageConfig(c.pub(), proof, c.w.now))
 	if err != nil {
@@ -234,7 +238,7 @@ func (c *client) createWith(name string, admins []nostr.PubKey, invitees ...*cli
 	c.w.t.Helper()
 	key, proof := c.signatureKey()
 	cfg := CreateConfig{
-		Config: c.cfg, Profile: wire.Profile{Name: name}, Relays: []string{"wss://a.example", "wss://b.example"},
+		Config: c.cfg, Protocol: c.w.proto, Profile: wire.Profile{Name: name}, Relays: []string{"wss://a.example", "wss://b.example"},
 		Signer: key, Proof: proof, Admins: admins,
 	}
 	bundles := make([]*bundle, len(invitees))
@@ -268,7 +272,7 @@ func (c *client) welcome(from *client, b *bundle) (JoinConfig, error) {
 		if err != nil {
 			continue
 		}
-		w, err := wire.ParseWelcome(rumor)
+		w, err := wire.ParseAnyWelcome(rumor)
 		return JoinConfig{Config: c.cfg, Welcome: w, KeyPackage: b.event.KeyPackage, Keys: b.keys, Signer: b.key}, err
 	}
 	return JoinConfig{}, fmt.Errorf("no welcome for %s", c.name)

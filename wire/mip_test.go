@@ -245,12 +245,15 @@ func TestMIPPayload(t *testing.T) {
 		"no object":       {`[1]`, false},
 		"nothing":         {``, false},
 	} {
-		got, err := DecodeMIPPayload([]byte(c.json), author)
+		got, rumor, err := DecodeMIPPayload([]byte(c.json), author)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err == nil && got.ID != e.ID {
-			t.Errorf("%s: id %s", name, got.ID)
+		if err != nil {
+			continue
+		}
+		if again, err := DecodePayload(rumor, author); got.ID != e.ID || err != nil || again.ID != e.ID {
+			t.Errorf("%s: id %s, kept as %s, %v", name, got.ID, rumor, err)
 		}
 	}
 }
@@ -274,11 +277,11 @@ func FuzzMIPGroupData(f *testing.F) {
 func FuzzMIPPayload(f *testing.F) {
 	f.Add([]byte(`{"pubkey":"` + nostr.PubKey{7}.String() + `","created_at":9,"kind":9,"tags":[],"content":"hi"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := DecodeMIPPayload(b, nostr.PubKey{7})
+		_, rumor, err := DecodeMIPPayload(b, nostr.PubKey{7})
 		if err != nil {
 			return
 		}
-		if _, err := DecodePayload(EncodePayload(e), nostr.PubKey{7}); err != nil {
+		if _, err := DecodePayload(rumor, nostr.PubKey{7}); err != nil {
 			t.Fatal(err)
 		}
 	})
