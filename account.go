@@ -153,7 +153,7 @@ type live struct {
 	addresses []group.Address // of state, as of its last change of epoch
 	crowded   atomic.Bool     // state has no room for what no key opens
 	taken     taken           // nil until it is needed
-	behind    time.Time       // since when no relay gave all it has; zero if one did
+	behind    time.Time       // until when messages wait for earlier ones at most; zero once a relay gave all it has
 
 	since    nostr.Timestamp // when the account came into the group
 	born     nostr.Timestamp // when this copy was loaded

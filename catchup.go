@@ -94,7 +94,10 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 		g = &gather{key: f.group, seen: map[signedID]bool{}}
 		a.gathers[f.group] = g
 		a.gatherQueue = append(a.gatherQueue, g)
-		a.input(f.group, group.CatchUp{Behind: true})
+		if l := a.groups[f.group]; l != nil && l.behind.IsZero() {
+			l.behind = a.cfg.Now().Add(behindTime)
+		}
+		a.input(f.group, a.catchUp(f.group, time.Time{}))
 	}
 	p := &gatherPart{feed: f, filter: filter, started: started, ids: map[nostr.ID]bool{}}
 	g.parts = append(g.parts, p)
@@ -128,11 +131,11 @@ func (a *Account) startGathers() {
 func (a *Account) startGather(g *gather) {
 	if g.loose {
 		a.loose++
-		a.input(g.key, group.CatchUp{})
+		a.input(g.key, a.afterGather(g)) // another relay has answered
 	} else {
 		a.gathering++
 		g.until = a.cfg.Now().Add(gatherTime)
-		a.input(g.key, group.CatchUp{Until: g.until, Behind: true})
+		a.input(g.key, a.catchUp(g.key, g.until))
 		a.later(failingCheck, func() { a.letGo(g) })
 	}
 	for _, p := range g.parts {
@@ -171,7 +174,7 @@ func (a *Account) letGo(g *gather) {
 		late := slices.DeleteFunc(slices.Clone(g.parts), func(p *gatherPart) bool { return p.done })
 		g.parts = slices.DeleteFunc(g.parts, func(p *gatherPart) bool { return !p.done })
 		delete(a.gathers, g.key)
-		a.input(g.key, group.CatchUp{})
+		a.input(g.key, a.afterGather(g))
 		a.endParts(g)
 		g.parts, g.refused = late, nil
 		a.startGathers()
@@ -333,8 +336,9 @@ func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
 }
 
 func (a *Account) verifyNext(g *gather) {
-	batch := a.hopeful(g, g.events[:min(batchSize, len(g.events))])
-	g.events = g.events[min(batchSize, len(g.events)):]
+	next := g.events[:min(batchSize, len(g.events))]
+	g.events = g.events[len(next):]
+	batch := a.hopeful(g, next)
 	g.busy = true
 	a.work(func(context.Context) {
 		good := a.verifyAll(batch)
@@ -437,17 +441,20 @@ func (a *Account) afterGather(g *gather) group.CatchUp {
 	for _, p := range g.parts {
 		complete = complete || p.result.complete
 	}
-	switch {
-	case l == nil:
-	case complete && g.overflow() == 0:
+	if l != nil && complete && g.overflow() == 0 {
 		l.behind = time.Time{}
-	case l.behind.IsZero():
-		l.behind = a.cfg.Now()
-		return group.CatchUp{Behind: true}
-	default:
-		return group.CatchUp{Behind: a.cfg.Now().Sub(l.behind) < behindTime}
 	}
-	return group.CatchUp{}
+	return a.catchUp(g.key, time.Time{})
+}
+
+// catchUp tells a group for how long its tip waits for what is being fetched,
+// and how long its messages do for earlier ones.
+func (a *Account) catchUp(key string, until time.Time) group.CatchUp {
+	in := group.CatchUp{Until: until}
+	if l := a.groups[key]; l != nil {
+		in.Behind = l.behind
+	}
+	return in
 }
 
 func (a *Account) endParts(g *gather) {
@@ -485,7 +492,7 @@ func (a *Account) receiveBatch(events []*nostr.Event) []bool {
 	}
 	for key := range b.groups {
 		if g := a.gathers[key]; g != nil && !g.last && !g.loose && len(events) > 1 {
-			b.step(a.groups[key], group.CatchUp{Until: g.until, Behind: true})
+			b.step(a.groups[key], a.catchUp(key, g.until))
 		}
 	}
 	if !b.finish() {

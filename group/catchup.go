@@ -10,8 +10,8 @@ const catchUpGrace = 2 * time.Second
 // hold says that what was missed is being fetched. It lives in memory only.
 type hold struct {
 	since, until time.Time
-	on           bool // no pass may be admitted now
-	behind       bool // see [CatchUp]
+	on           bool      // no pass may be admitted now
+	behind       time.Time // see [CatchUp]; zero for no longer
 }
 
 func (s *step) catchUp(in CatchUp) {
@@ -65,6 +65,13 @@ func (g *Group) waitsForMore() bool {
 		}
 	}
 	return g.meta.Witnessed && g.contested()
+}
+
+// catchUpOver lets the messages go that waited for earlier ones long enough.
+func (s *step) catchUpOver() {
+	if h := &s.g.hold; !h.behind.IsZero() && !s.now.Before(h.behind) {
+		h.behind, s.reopen = time.Time{}, true
+	}
 }
 
 // wake is when a hold ends or may end.

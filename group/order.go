@@ -20,7 +20,7 @@ const sortFrom = keptKeys / 2
 // tooEarly reports that a message has to wait for those before it: they are
 // being fetched, and opening it would erase their keys.
 func (g *Group) tooEarly(in *retained, n *node, m *mls.Message) bool {
-	if !g.hold.behind {
+	if g.hold.behind.IsZero() {
 		return false
 	}
 	sender, generation, err := n.state.Peek(m)
@@ -34,7 +34,7 @@ func (g *Group) tooEarly(in *retained, n *node, m *mls.Message) bool {
 
 // stillEarly is tooEarly for a message that was looked at before.
 func (g *Group) stillEarly(in *retained) bool {
-	return g.hold.behind && in.peeked != nil && in.peeked.usable() && g.nodes[in.peeked.id] == in.peeked &&
+	return !g.hold.behind.IsZero() && in.peeked != nil && in.peeked.usable() && g.nodes[in.peeked.id] == in.peeked &&
 		int64(in.generation)-int64(in.peeked.state.Oldest(in.sender)) >= keptKeys
 }
 

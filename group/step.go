@@ -41,6 +41,7 @@ func (g *Group) Step(now time.Time, in Input) (Output, error) {
 	}
 	s := g.begin(now)
 	s.trace(traceLine{op: opStep, kind: inputName(in)})
+	s.catchUpOver()
 	s.closePass() // input at the cutoff or later belongs to the next pass
 	s.handle(in)
 	s.settle()
@@ -189,6 +190,7 @@ func (g *Group) wake(now time.Time) time.Time {
 	}
 	sooner(g.updateDue())
 	sooner(g.hold.wake(now))
+	sooner(g.hold.behind)
 	if !at.IsZero() && at.Before(now) {
 		at = now
 	}

@@ -62,12 +62,9 @@ type (
 	// at most: until then input is taken in and opened, but no pass is admitted,
 	// so that the tip does not leave epochs behind whose messages are still on
 	// their way from another relay. A zero time says that no pass has to wait.
-	// While the group is Behind, a message whose opening would erase the keys of
-	// earlier ones waits for those. It is not durable: a restart begins without.
-	CatchUp struct {
-		Until  time.Time
-		Behind bool
-	}
+	// Until Behind, a message whose opening would erase the keys of earlier ones
+	// waits for those. It is not durable: a restart begins without.
+	CatchUp struct{ Until, Behind time.Time }
 
 	// RelayResult says how one relay took one event of [Output.Publish].
 	// Accepted means an OK; Rejected means an explicit refusal, anything else

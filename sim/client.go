@@ -184,7 +184,7 @@ func (c *Client) hold(life int, until time.Time) error {
 		if c.life != life || !m.active() {
 			continue
 		}
-		if err := m.step(group.CatchUp{Until: until}, nil); err != nil {
+		if err := m.step(group.CatchUp{Until: until, Behind: until}, nil); err != nil {
 			return err
 		}
 	}
