@@ -448,13 +448,8 @@ func (a *Account) groupConfig() group.Config {
 
 // parallel runs independent jobs of the engine on all cores.
 func parallel(n int, job func(i int)) {
-	spread(n, maxParallel(), job)
-}
-
-// spread runs jobs in so many goroutines.
-func spread(n, workers int, job func(i int)) {
 	var wg sync.WaitGroup
-	workers = min(n, workers)
+	workers := min(n, maxParallel())
 	for w := range workers {
 		wg.Add(1)
 		go func() {

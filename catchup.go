@@ -319,11 +319,10 @@ func (a *Account) verifyAhead(events []*nostr.Event, enough *atomic.Bool) {
 	})
 }
 
-// verifyAll checks ids and signatures on all cores but the one that the owner
-// of the state needs, and keeps the good ones.
+// verifyAll checks ids and signatures on all cores and keeps the good ones.
 func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
 	bad := make([]bool, len(events))
-	spread(len(events), max(maxParallel()-1, 1), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
+	parallel(len(events), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
 	good := events[:0:0]
 	for i, e := range events {
 		if bad[i] {
