@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -98,6 +97,8 @@ type Account struct {
 	refused    counter
 	acking     sync.Mutex
 
+	crowded sync.Map // keys of groups that have no room for what no key opens
+
 	// Below here: only for the goroutine that runs loop.
 	record      accountRecord
 	groups      map[string]*live
@@ -151,7 +152,6 @@ type live struct {
 	wake  time.Time
 
 	addresses []group.Address // of state, as of its last change of epoch
-	crowded   atomic.Bool     // state has no room for what no key opens
 	taken     taken           // nil until it is needed
 	behind    time.Time       // until when messages wait for earlier ones at most; zero once a relay gave all it has
 

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -54,7 +53,6 @@ type feed struct {
 	overlap nostr.Timestamp
 	floor   nostr.Timestamp // nothing older is for the account
 	take    func(ctx context.Context, e *nostr.Event) (settled bool)
-	crowded *atomic.Bool // of its group
 	sub     *relay.Subscription
 	ctx     context.Context // of what is taken from it; ends with the feed
 	cancel  context.CancelFunc
@@ -107,7 +105,7 @@ func (a *Account) follow() {
 			for _, url := range address.Relays {
 				f := &feed{
 					key: groupFeed(address, url), group: l.key, url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
-					floor: max(l.since-clockSkew, 0), crowded: &l.crowded,
+					floor: max(l.since-clockSkew, 0),
 					filter: nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": {h}}},
 				}
 				wanted[f.key] = f
@@ -170,7 +168,7 @@ func (a *Account) revive(f *feed) {
 // takeLive takes an event from the subscription. One that is not settled is
 // fetched again later.
 func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
-	if f.crowded != nil && f.crowded.Load() && a.hopeless(ctx, f, e) {
+	if _, full := a.crowded.Load(f.group); full && a.hopeless(ctx, f, e) {
 		return
 	}
 	if a.verified.check(e) != nil {

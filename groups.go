@@ -184,7 +184,11 @@ func (a *Account) carryOut(l *live, out group.Output) {
 	known := a.groups[l.key] == l
 	a.groups[l.key] = l
 	l.wake = out.Wake
-	l.crowded.Store(l.state.Crowded())
+	if l.state.Crowded() {
+		a.crowded.Store(l.key, true)
+	} else {
+		a.crowded.Delete(l.key)
+	}
 	for _, p := range out.Publish {
 		a.publishAll(l.key, p)
 	}

@@ -36,10 +36,10 @@ type takenDay struct {
 
 func markOf(id nostr.ID) uint64 { return binary.BigEndian.Uint64(id[:8]) }
 
-func takenPrefix(group string) string { return keyTaken + group + "/" }
+func takenPrefix(key string) string { return keyTaken + key + "/" }
 
-func takenKey(group string, day int64, part int) string {
-	return fmt.Sprintf("%s%08d/%04d", takenPrefix(group), day, part)
+func takenKey(key string, number int64, part int) string {
+	return fmt.Sprintf("%s%08d/%04d", takenPrefix(key), number, part)
 }
 
 // loadTaken reads a group's marks when they are first asked for.

@@ -71,10 +71,11 @@ func (g *Group) open(ev *envelope) []byte {
 // obtainable, so that junk cannot push out what will open.
 func (s *step) keepRaw(e *nostr.Event) Outcome {
 	g := s.g
-	if g.Crowded() {
-		return Outcome{Category: ResourceRefused, Refetch: true}
-	}
-	if worst, _ := g.mostTried(); len(g.raw) >= maxRaw {
+	if len(g.raw) >= maxRaw {
+		worst, ok := g.mostTried()
+		if !ok {
+			return Outcome{Category: ResourceRefused, Refetch: true}
+		}
 		s.dropRaw(worst)
 		g.meta.Missed++
 	}
@@ -90,8 +91,8 @@ func (g *Group) Crowded() bool {
 	if len(g.raw) < maxRaw {
 		return false
 	}
-	worst, ok := g.mostTried()
-	return !ok || g.raw[worst].Tries < maxRawTries
+	_, ok := g.mostTried()
+	return !ok
 }
 
 // Hopeless reports that Step would refuse an event because no key opens it and
@@ -105,8 +106,10 @@ func (g *Group) Hopeless(now time.Time, e *nostr.Event) bool {
 	return err == nil && g.out[ev.event] == nil && g.raw[ev.event] == nil && g.addressed(ev) && g.open(ev) == nil
 }
 
+// mostTried returns the held event that has to make place for another, if there
+// is one that had its chances.
 func (g *Group) mostTried() (worst nostr.ID, ok bool) {
-	tries := 0
+	tries := maxRawTries - 1
 	for id, r := range g.raw {
 		if r.Tries > tries || (r.Tries == tries && ok && slices.Compare(id[:], worst[:]) < 0) {
 			worst, tries, ok = id, r.Tries, true
@@ -135,7 +138,7 @@ func (s *step) retryRaw() {
 			s.dropRaw(id)
 			continue
 		}
-		ev, err := g.gen.parse(e, r.At)
+		ev, err := g.gen.parse(e, r.At) // its date was judged then
 		if err != nil {
 			s.dropRaw(id)
 			continue
