@@ -11,11 +11,8 @@ import (
 	"github.com/marmotgo/marmot/nostr"
 )
 
-// Kinds of protocol v1.
-const (
-	KindMIPKeyPackage   nostr.Kind = 443   // older form of a key package, not addressable
-	KindKeyPackageRelay nostr.Kind = 10051 // where somebody's key packages are
-)
+// KindMIPKeyPackage is the older form of a v1 key package, not addressable.
+const KindMIPKeyPackage nostr.Kind = 443
 
 // MIPKeyPackageConfig is what a new v1 key package of this account holds. It is
 // one of last resort.
@@ -105,7 +102,7 @@ func decodeMIPContent(e *nostr.Event) ([]byte, error) {
 }
 
 // LooksMIP reports whether a key package event is one of protocol v1, whatever
-// its tags say: v2 frames the key package as a message.
+// its tags say: v2 frames the key package as a message, v1 does not.
 func LooksMIP(e *nostr.Event) bool {
 	if e.Kind == KindMIPKeyPackage {
 		return true
@@ -114,6 +111,6 @@ func LooksMIP(e *nostr.Event) bool {
 	if err != nil {
 		return false
 	}
-	_, framed := mls.DecodeMessage(b)
-	return framed != nil
+	_, err = mls.DecodeKeyPackage(b)
+	return err == nil
 }

@@ -47,19 +47,14 @@ func DecodeMIPSettings(ext mls.Extensions) (*Settings, error) {
 // data. SelfRemove is required only if all members know it: others could not
 // read one.
 func MIPExtensions(d *GroupData, selfRemove bool) mls.Extensions {
+	required := mls.RequiredCapabilities{Extensions: []mls.ExtensionType{ExtGroupData}}
+	if selfRemove {
+		required.Proposals = []mls.ProposalType{mls.ProposalSelfRemove}
+	}
 	return mls.Extensions{
 		{Type: ExtGroupData, Data: d.Append(nil)},
-		{Type: mls.ExtRequiredCapabilities, Data: MIPRequired(selfRemove).Append(nil)},
+		{Type: mls.ExtRequiredCapabilities, Data: required.Append(nil)},
 	}
-}
-
-// MIPRequired are the capabilities that v1 groups of ours demand.
-func MIPRequired(selfRemove bool) mls.RequiredCapabilities {
-	c := mls.RequiredCapabilities{Extensions: []mls.ExtensionType{ExtGroupData}}
-	if selfRemove {
-		c.Proposals = []mls.ProposalType{mls.ProposalSelfRemove}
-	}
-	return c
 }
 
 // AmendMIP returns the GroupContext extensions with other group data. All the

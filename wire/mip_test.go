@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,4 +298,48 @@ func FuzzMIPKeyPackageEvent(f *testing.F) {
 		_ = LooksMIP(e)
 		_, _ = ParseAnyWelcome(&nostr.Event{Kind: KindWelcome, Content: content, Tags: e.Tags})
 	})
+}
+
+// TestMIPGolden holds the bytes that v1 peers depend on, also where the
+// published vectors are not at hand.
+func TestMIPGolden(t *testing.T) {
+	d := &GroupData{
+		GroupID: [32]byte{1, 31: 2}, Name: "Bau", Description: "ü", Admins: NewAdmins(nostr.PubKey{4}, nostr.PubKey{3}),
+		Relays: []string{"wss://a.example", "wss://b.example"},
+		Image:  GroupImage{Hash: bytes.Repeat([]byte{5}, 32), Key: bytes.Repeat([]byte{6}, 32), Nonce: bytes.Repeat([]byte{7}, 12), UploadKey: bytes.Repeat([]byte{8}, 32)},
+	}
+	id := "01" + strings.Repeat("00", 30) + "02"
+	body := id + "03" + "426175" + "02" + "c3bc" + "4040" + "03" + strings.Repeat("00", 31) + "04" + strings.Repeat("00", 31) +
+		"20" + "0f" + hex.EncodeToString([]byte("wss://a.example")) + "0f" + hex.EncodeToString([]byte("wss://b.example")) +
+		"20" + strings.Repeat("05", 32) + "20" + strings.Repeat("06", 32) + "0c" + strings.Repeat("07", 12) + "20" + strings.Repeat("08", 32)
+	if got := hex.EncodeToString(d.Append(nil)); got != "0002"+body {
+		t.Errorf("version 2 is %s", got)
+	}
+	d.Retention = 3600
+	if got := hex.EncodeToString(d.Append(nil)); got != "0003"+body+"080000000000000e10" {
+		t.Errorf("version 3 is %s", got)
+	}
+	text := func(s string) string { return fmt.Sprintf("%04x%x", len(s), s) }
+	old := "0001" + id + text("Bau") + text("ü") + text(strings.Repeat("04", 32)) + text("wss://a.example,wss://b.example") +
+		strings.Repeat("05", 32) + strings.Repeat("06", 32) + strings.Repeat("07", 12)
+	got, err := DecodeGroupData(unhex(t, old))
+	if err != nil || got.Version != 1 || got.Name != "Bau" || len(got.Admins) != 1 || len(got.Relays) != 2 || len(got.Image.UploadKey) != 0 {
+		t.Errorf("the layout of 2025: %+v, %v", got, err)
+	}
+	ext := MIPExtensions(d, true)
+	if ext[0].Type != 0xF2EE || ext[1].Type != 3 || hex.EncodeToString(ext[1].Data) != "02f2ee02000a00" {
+		t.Errorf("extensions %x %x", ext[0].Type, ext[1].Data)
+	}
+	if ext := MIPExtensions(d, false); hex.EncodeToString(ext[1].Data) != "02f2ee0000" {
+		t.Errorf("required without SelfRemove: %x", ext[1].Data)
+	}
+	var kp mls.KeyPackage
+	caps := MIPLeafCapabilities()
+	kp.Suite, kp.Leaf = 1, &mls.LeafNode{Capabilities: caps}
+	e := NewMIPKeyPackageEvent(nostr.PubKey{1}, KindKeyPackage, "d0", []string{"wss://a.example", "wss://b.example"}, &kp, 1)
+	want := `[["d","d0"],["mls_protocol_version","1.0"],["mls_ciphersuite","0x0001"],["mls_extensions","0x000a","0xf2ee"],["mls_proposals","0x000a"],` +
+		`["relays","wss://a.example","wss://b.example"],["i",`
+	if tags, _ := json.Marshal(e.Tags); !strings.HasPrefix(string(tags), want) || !strings.HasSuffix(string(tags), `["encoding","base64"]]`) {
+		t.Errorf("tags %s", tags)
+	}
 }

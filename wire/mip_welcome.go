@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 
-	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 )
 
@@ -41,12 +40,8 @@ func ParseAnyWelcome(rumor *nostr.Event) (*Welcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := mls.DecodeMessage(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if _, ok := m.Welcome(); !ok {
-		return nil, malformed("content is not a welcome message")
+	if err := checkWelcome(b); err != nil {
+		return nil, err
 	}
 	w = &Welcome{Author: rumor.PubKey, Message: b, CreatedAt: rumor.CreatedAt}
 	if tag, ok := rumor.Tags.Find("e"); ok && len(tag) > 1 {

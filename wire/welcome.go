@@ -53,14 +53,22 @@ func ParseWelcome(rumor *nostr.Event) (*Welcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := mls.DecodeMessage(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if _, ok := m.Welcome(); !ok {
-		return nil, malformed("content is not a welcome message")
+	if err := checkWelcome(b); err != nil {
+		return nil, err
 	}
 	return &Welcome{Author: rumor.PubKey, KeyPackage: id, Relays: relays, Message: b, CreatedAt: rumor.CreatedAt}, nil
+}
+
+// checkWelcome demands an MLSMessage with a Welcome.
+func checkWelcome(b []byte) error {
+	m, err := mls.DecodeMessage(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if _, ok := m.Welcome(); !ok {
+		return malformed("content is not a welcome message")
+	}
+	return nil
 }
 
 func welcomeRelays(tags nostr.Tags) ([]string, error) {
