@@ -84,3 +84,28 @@ func FuzzRestoreProposal(f *testing.F) {
 		}
 	})
 }
+
+// TestPathOptional takes commits without the path that the RFC demands only when
+// the caller says so, and an empty commit without one never. What gets through
+// all checks ends in [ErrConfirmation], since nothing made these.
+func TestPathOptional(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		name     string
+		list     []Proposal
+		optional bool
+		want     error
+	}{
+		{"a Remove", []Proposal{Remove{Removed: 3}}, false, ErrInvalidPath},
+		{"a Remove, optional", []Proposal{Remove{Removed: 3}}, true, ErrConfirmation},
+		{"extensions, optional", []Proposal{GroupContextExtensions{Extensions: w.b.group.Context().Extensions}}, true, ErrConfirmation},
+		{"nothing, optional", nil, true, ErrInvalidPath},
+	} {
+		commit := w.b.verifyCommit(w.commit(nil, values(c.list...)...))
+		in := w.input()
+		in.PathOptional = c.optional
+		if _, err := w.b.group.Apply(commit, in); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
