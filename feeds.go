@@ -105,7 +105,7 @@ func (a *Account) follow() {
 			for _, url := range address.Relays {
 				f := &feed{
 					key: groupFeed(address, url), group: l.key, url: url, purpose: purposeGroup, overlap: groupOverlap, take: a.takeGroupEvent,
-					floor: max(l.since-clockSkew, 0),
+					floor:  max(l.since-clockSkew, 0),
 					filter: nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": {h}}},
 				}
 				wanted[f.key] = f
