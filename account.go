@@ -117,13 +117,13 @@ type Account struct {
 	asking      map[string]bool              // requests of groups at the signer
 	waiters     map[string]waiter            // by the reference of what they wait for
 	ticked      time.Time
-	started     bool      // all groups are loaded
-	announcing  bool      // the relay lists are being signed
-	announceAt  time.Time // not before, after a refusal
-	logins      int       // connections to inboxes that were given up
-	renewing    bool      // a key package is being made
-	sweeping    bool      // relays are asked for stray key packages
-	sweepAt     time.Time // not before
+	started     bool                    // all groups are loaded
+	announcing  bool                    // the relay lists are being signed
+	announceAt  time.Time               // not before, after a refusal
+	logins      int                     // connections to inboxes that were given up
+	renewing    map[group.Protocol]bool // a key package is being made
+	sweeping    bool                    // relays are asked for stray key packages
+	sweepAt     time.Time               // not before
 	attempts    map[nostr.ID]*attempt
 }
 
@@ -132,17 +132,21 @@ func (*Account) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("marmot.Acco
 
 // accountRecord is the small part of an account's state.
 type accountRecord struct {
-	Version int           `json:"version"`
-	PubKey  nostr.PubKey  `json:"pubkey"`
-	Slot    string        `json:"slot"`               // d value of its key packages, random, kept for ever
-	Relays  []string      `json:"relays"`             // where it publishes and looks people up (kind 10002)
-	Inbox   []string      `json:"inbox,omitempty"`    // where it receives (kind 10050); nil for Relays
-	Former  []formerInbox `json:"former,omitempty"`   // read for a while: invitations may still go there
-	ListsAt int64         `json:"lists_at,omitempty"` // created_at of the newest lists
-	Listed  bool          `json:"listed,omitempty"`   // its relay lists are signed and stored
-	Rotated time.Time     `json:"rotated,omitzero"`
-	LastKP  int64         `json:"last_kp"`        // created_at of the newest key package event
-	Swept   time.Time     `json:"swept,omitzero"` // relays were asked for stray key packages
+	Version     int           `json:"version"`
+	PubKey      nostr.PubKey  `json:"pubkey"`
+	packageSlot               // of the current protocol
+	V1          packageSlot   `json:"v1,omitzero"`
+	V1As        V1Packages    `json:"v1_as,omitempty"`    // empty is V1Legacy
+	Relays      []string      `json:"relays"`             // where it publishes and looks people up (kind 10002)
+	Inbox       []string      `json:"inbox,omitempty"`    // where it receives (kind 10050); nil for Relays
+	Former      []formerInbox `json:"former,omitempty"`   // read for a while: invitations may still go there
+	ListsAt     int64         `json:"lists_at,omitempty"` // created_at of the newest lists
+	Listed      bool          `json:"listed,omitempty"`   // its relay lists are signed and stored
+	// Packaged is true when the list of relays with its key packages (kind 10051,
+	// for apps of v1) is signed and stored.
+	Packaged bool                   `json:"packaged,omitempty"`
+	Swept    time.Time              `json:"swept,omitzero"`    // relays were asked for stray key packages
+	Retired  map[nostr.ID]time.Time `json:"retired,omitempty"` // events of key packages to be deleted, and until when they are looked for
 }
 
 // live is a group and what the account keeps beside it.
@@ -182,7 +186,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		groups: map[string]*live{}, suspended: map[string]suspension{},
 		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
 		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, seen: map[nostr.ID]nostr.Timestamp{},
-		opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
+		renewing: map[group.Protocol]bool{}, opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
 		attempts: map[nostr.ID]*attempt{}, ticked: cfg.Now(),
 	}
 	if cfg.Trace != nil {
@@ -261,7 +265,8 @@ func (a *Account) initialize() error {
 			return err
 		}
 	}
-	a.record = accountRecord{Version: 1, PubKey: a.self, Slot: newSlot(), Relays: slices.Clone(a.cfg.Relays)}
+	a.record = accountRecord{Version: 1, PubKey: a.self, Relays: slices.Clone(a.cfg.Relays)}
+	a.record.Slot, a.record.V1.Slot = newSlot(), newSlot()
 	return a.write([]group.Record{a.accountRecord()}, nil)
 }
 
@@ -405,6 +410,7 @@ func (a *Account) tick() {
 	}
 	a.retryOwn(now)
 	a.refill(now)
+	a.eraseOutlived(now)
 	a.announce()
 	a.sweep()
 	if err := a.flush(); err != nil {

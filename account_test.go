@@ -169,7 +169,13 @@ func (p *person) texts() []string {
 
 func (p *person) invites(people ...*person) *marmot.Group {
 	p.t.Helper()
-	n := marmot.NewGroup{Name: "Friends"}
+	return p.invitesTo(group.V2, people...)
+}
+
+// invitesTo founds a group of one generation.
+func (p *person) invitesTo(protocol group.Protocol, people ...*person) *marmot.Group {
+	p.t.Helper()
+	n := marmot.NewGroup{Protocol: protocol, Name: "Friends"}
 	for _, q := range people {
 		c, err := p.Lookup(p.context(), q.PubKey())
 		if err != nil {

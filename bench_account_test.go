@@ -152,7 +152,7 @@ func stranger(b *testing.B, inbox string) marmot.Contact {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return marmot.Contact{PubKey: p.key.PubKey(), KeyPackage: kp, Inbox: []string{inbox}}
+	return marmot.Contact{PubKey: p.key.PubKey(), KeyPackages: map[group.Protocol]*wire.KeyPackageEvent{group.V2: kp}, Inbox: []string{inbox}}
 }
 
 // BenchmarkHome opens a home with -home-groups groups of ten members and

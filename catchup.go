@@ -516,14 +516,14 @@ type batchStep struct {
 }
 
 func (b *batch) receive(e *nostr.Event) bool {
-	ev, err := wire.ParseGroupEvent(e)
+	id, err := wire.GroupOf(e) // all else is judged by the rules of its group
 	if err != nil {
 		b.a.refused.add(string(group.InvalidEncoding))
 		return true
 	}
 	found, settled := false, true
 	for _, l := range b.a.groups {
-		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == ev.Group }) {
+		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == id }) {
 			continue
 		}
 		found = true

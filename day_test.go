@@ -12,6 +12,7 @@ import (
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/nostr/relay"
 	"github.com/marmotgo/marmot/timeline"
+	"github.com/marmotgo/marmot/wire"
 )
 
 // publish puts a signed event on a relay, as another client of p would.
@@ -82,14 +83,14 @@ func TestSetRelays(t *testing.T) {
 	if err := bob.SetRelays(bob.context(), want); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bob.RotateKeyPackage(bob.context()); err != nil {
+	if err := bob.RotateKeyPackages(bob.context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := bob.Published(bob.context()); err != nil {
 		t.Fatal(err)
 	}
 	after, err := alice.Lookup(alice.context(), bob.PubKey())
-	if err != nil || !slices.Equal(after.Inbox, want.Inbox) || after.KeyPackage.Event == before.KeyPackage.Event {
+	if err != nil || !slices.Equal(after.Inbox, want.Inbox) || after.KeyPackages[group.V2].Event == before.KeyPackages[group.V2].Event {
 		t.Fatalf("alice finds %+v, %v", after, err)
 	}
 	bob.stop()
@@ -121,24 +122,44 @@ func TestNotInvitable(t *testing.T) {
 	}
 }
 
-func TestRotateKeyPackage(t *testing.T) {
+// TestRotateKeyPackages replaces both key packages: the private part of the old one
+// of v2 is erased, that of v1 serves for another day.
+func TestRotateKeyPackages(t *testing.T) {
 	r := newRelay(t)
 	alice := newPerson(t, "alice", r.URL())
-	before, err := alice.KeyPackages(alice.context())
-	if err != nil || len(before) != 1 || !before[0].Confirmed {
-		t.Fatal(before, err)
+	byProtocol := func() map[group.Protocol][]marmot.KeyPackageInfo {
+		t.Helper()
+		list, err := alice.KeyPackages(alice.context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[group.Protocol][]marmot.KeyPackageInfo{}
+		for _, k := range list {
+			out[k.Protocol] = append(out[k.Protocol], k)
+		}
+		return out
 	}
-	ref, err := alice.RotateKeyPackage(alice.context())
-	if err != nil {
+	before := byProtocol()
+	old, oldV1 := before[group.V2][0], before[group.V1][0]
+	if !old.Confirmed || old.Kind != wire.KindKeyPackage || !oldV1.Confirmed || oldV1.Kind != wire.KindMIPKeyPackage {
+		t.Fatalf("%+v", before)
+	}
+	if err := alice.RotateKeyPackages(alice.context()); err != nil {
 		t.Fatal(err)
 	}
-	after, err := alice.KeyPackages(alice.context())
-	if err != nil || len(after) != 1 || after[0].Ref != ref || ref == before[0].Ref || after[0].Used {
-		t.Errorf("key packages: %+v, %v", after, err)
+	after := byProtocol()
+	if v2 := after[group.V2]; len(v2) != 1 || v2[0].Ref == old.Ref || v2[0].Used || !v2[0].Confirmed {
+		t.Errorf("%+v", v2)
 	}
-	if b, err := alice.db.Get("keypackage/" + before[0].Ref); b != nil || err != nil {
+	if v1 := after[group.V1]; len(v1) != 2 || v1[0].Used || !v1[0].Confirmed || v1[1].Ref != oldV1.Ref || v1[1].EraseAt.IsZero() {
+		t.Errorf("%+v", v1)
+	}
+	if b, err := alice.db.Get("keypackage/" + old.Ref); b != nil || err != nil {
 		t.Errorf("the private part of the old one is still stored (%v)", err)
 	}
+	eventually(t, "the relay deletes the old kind 443 event", func() bool {
+		return !slices.ContainsFunc(r.Events(), func(e *nostr.Event) bool { return e.ID == oldV1.Event })
+	})
 }
 
 // TestGroupTimeline reads a conversation as a timeline, and forgets it.

@@ -294,7 +294,7 @@ func (a *Account) filled(f *feed, b backfill, started nostr.Timestamp) {
 	if again && f.failures < 3 {
 		a.fill(f)
 	}
-	a.renewKeyPackage()
+	a.renewKeyPackages()
 	a.news.tell()
 }
 

@@ -1,6 +1,7 @@
 package marmot
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -359,6 +360,9 @@ func (a *Account) request(ctx context.Context, key, ref string, in group.Input) 
 
 // NewGroup describes a group to found.
 type NewGroup struct {
+	// Protocol is the generation that the group has for life; empty is v2. All who
+	// are ever invited need a key package of it.
+	Protocol    group.Protocol
 	Name        string
 	Description string
 	Relays      []string // of the group; nil means the account's own
@@ -367,18 +371,25 @@ type NewGroup struct {
 }
 
 // CreateGroup founds a group with the account as its admin. It returns when
-// the group is stored; invitations go out in the background.
+// the group is stored; invitations go out in the background. The error is a
+// [*NotInvitable] when somebody has no key package of the group's protocol.
 func (a *Account) CreateGroup(ctx context.Context, n NewGroup) (*Group, error) {
-	key, proof, err := a.newSignatureKey(ctx)
+	n.Protocol = cmp.Or(n.Protocol, group.V2)
+	p := packagings[n.Protocol]
+	if p == nil {
+		return nil, fmt.Errorf("%w: protocol %q is neither v1 nor v2", group.ErrRequest, n.Protocol)
+	}
+	people, err := invitees(n.Protocol, n.Invite)
+	if err != nil {
+		return nil, err
+	}
+	key, proof, err := a.newSignatureKey(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	cfg := group.CreateConfig{
-		Config: a.groupConfig(), Profile: wire.Profile{Name: n.Name, Description: n.Description}, Relays: n.Relays,
+		Config: a.groupConfig(), Protocol: n.Protocol, Invitees: people, Profile: wire.Profile{Name: n.Name, Description: n.Description}, Relays: n.Relays,
 		Retention: wire.Retention(n.Retention / time.Second), Signer: key, Proof: proof, Ref: newRef(),
-	}
-	for _, c := range n.Invite {
-		cfg.Invitees = append(cfg.Invitees, c.invitee())
 	}
 	var created *Group
 	err = a.do(ctx, func() error {

@@ -93,9 +93,13 @@ func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string
 // Invite adds people in one commit, and returns when a relay has taken it;
 // their invitations follow in the background. See [Account.Lookup].
 func (g *Group) Invite(ctx context.Context, people ...Contact) error {
+	st, err := g.Status(ctx)
+	if err != nil {
+		return err
+	}
 	in := group.Invite{Ref: newRef()}
-	for _, c := range people {
-		in.Invitees = append(in.Invitees, c.invitee())
+	if in.Invitees, err = invitees(st.Protocol, people); err != nil {
+		return err
 	}
 	return g.a.request(ctx, g.key, in.Ref, in)
 }

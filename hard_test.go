@@ -2,6 +2,7 @@ package marmot_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -215,21 +216,40 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-// packages returns the references of the stored key packages.
-func (p *person) packages() (out []string) {
+// packages returns the keys of the stored key packages of a generation.
+func (p *person) packages(of group.Protocol) (out []string) {
 	for r, err := range p.db.Range("keypackage/") {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		out = append(out, r.Key)
+		var k struct{ Protocol group.Protocol }
+		if err := json.Unmarshal(r.Value, &k); err != nil {
+			p.t.Fatal(err)
+		}
+		if k.Protocol == of {
+			out = append(out, r.Key)
+		}
 	}
 	return out
 }
 
 // TestKeyPackageRotation replaces a key package after use, and before it
-// expires. The old private part goes when the new one is confirmed.
+// expires. The old private part goes when the new one is confirmed; that of v1 a
+// day later.
 func TestKeyPackageRotation(t *testing.T) {
-	t.Parallel()
+	for _, c := range []struct {
+		protocol group.Protocol
+		kind     nostr.Kind
+		outlives time.Duration
+	}{{group.V2, wire.KindKeyPackage, 0}, {group.V1, wire.KindMIPKeyPackage, 25 * time.Hour}} {
+		t.Run(string(c.protocol), func(t *testing.T) {
+			t.Parallel()
+			testRotation(t, c.protocol, c.kind, c.outlives)
+		})
+	}
+}
+
+func testRotation(t *testing.T, protocol group.Protocol, kind nostr.Kind, outlives time.Duration) {
 	r := newRelay(t)
 	var shift atomic.Int64
 	bob := opened(t, &person{name: "bob", relays: []string{r.URL()}}, func(c *marmot.Config) {
@@ -239,37 +259,46 @@ func TestKeyPackageRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice := newPerson(t, "alice", r.URL())
-	replaced := func(after time.Duration, old []string) []string {
+	tick := func(what string, ok func(now []string) bool) []string {
 		t.Helper()
-		shift.Add(int64(after))
-		for range 200 {
+		for range 400 {
 			_, _ = bob.Groups(bob.context())
-			if now := bob.packages(); len(now) == 1 && now[0] != old[0] {
+			if now := bob.packages(protocol); ok(now) {
 				return now
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		t.Fatalf("not replaced: %q, then %q", old, bob.packages())
+		t.Fatalf("%s: %q", what, bob.packages(protocol))
 		return nil
 	}
-	first := bob.packages()
-	alice.invites(bob)
+	replaced := func(after time.Duration, old []string) []string {
+		t.Helper()
+		shift.Add(int64(after))
+		if outlives > 0 {
+			tick("the old one is kept for a while", func([]string) bool {
+				list, err := bob.KeyPackages(bob.context())
+				return err == nil && slices.ContainsFunc(list, func(k marmot.KeyPackageInfo) bool { return !k.EraseAt.IsZero() })
+			})
+			shift.Add(int64(outlives))
+		}
+		return tick("not replaced", func(now []string) bool { return len(now) == 1 && now[0] != old[0] })
+	}
+	first := bob.packages(protocol)
+	alice.invitesTo(protocol, bob)
 	second := replaced(2*time.Minute, first)
 	third := replaced(71*24*time.Hour, second)
-	slots, n := map[string]bool{}, 0
-	for _, e := range r.Events() {
-		if e.Kind == wire.KindKeyPackage && e.PubKey == bob.PubKey() {
-			d, _ := e.Tags.Find("d")
-			slots[d.Value()] = true
-			n++
+	eventually(t, "one key package is at the relay", func() bool {
+		n := 0
+		for _, e := range r.Events() {
+			if e.Kind == kind && e.PubKey == bob.PubKey() {
+				n++
+			}
 		}
-	}
-	if len(slots) != 1 || n != 1 {
-		t.Errorf("%d slots and %d key packages are at the relay", len(slots), n)
-	}
+		return n == 1
+	})
 	bob.stop()
 	bob.start()
-	if got := bob.packages(); !slices.Equal(got, third) {
+	if got := bob.packages(protocol); !slices.Equal(got, third) {
 		t.Errorf("after a restart %q, want %q", got, third)
 	}
 }

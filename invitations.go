@@ -117,13 +117,9 @@ func (a *Account) takeWrap(ctx context.Context, e *nostr.Event) bool {
 	if rumor.Kind != wire.KindWelcome {
 		return a.drop(ctx, e, "gift_wrap_kind", true)
 	}
-	w, err := wire.ParseWelcome(rumor)
-	if err != nil {
-		return a.drop(ctx, e, string(group.InvalidEncoding), true)
-	}
 	settled := false
 	err = a.do(ctx, func() error {
-		settled = a.receiveWelcome(e, w)
+		settled = a.receiveWelcome(e, rumor)
 		return nil
 	})
 	return settled && err == nil
@@ -174,15 +170,22 @@ func (a *Account) drop(ctx context.Context, e *nostr.Event, why string, final bo
 
 // receiveWelcome opens an invitation and stores it. Until it is stored, the
 // key package is as it was.
-func (a *Account) receiveWelcome(wrap *nostr.Event, w *wire.Welcome) bool {
+func (a *Account) receiveWelcome(wrap, rumor *nostr.Event) bool {
 	refuse := func(why string) bool {
 		a.refused.add(why)
 		a.unsaved = append(a.unsaved, a.saw(wrap.ID, wrap.CreatedAt)...)
 		return true
 	}
+	w, err := wire.ParseAnyWelcome(rumor)
+	if err != nil {
+		return refuse(string(group.InvalidEncoding))
+	}
 	ref, k := a.packageFor(w)
 	if k == nil {
 		return refuse("welcome_not_for_us")
+	}
+	if w, err = packagings[k.protocol()].welcome(rumor); err != nil {
+		return refuse(string(group.InvalidEncoding))
 	}
 	cfg, err := a.joinConfig(w, k)
 	if err != nil {
@@ -230,7 +233,7 @@ func (a *Account) receiveWelcome(wrap *nostr.Event, w *wire.Welcome) bool {
 			a.cfg.Log.Error("an invitation could not be accepted", "error", err)
 		}
 	}
-	a.renewKeyPackage()
+	a.renewKeyPackages()
 	return true
 }
 

@@ -1,6 +1,7 @@
 package marmot
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -25,18 +26,26 @@ const (
 // keyPackage is a published key package with its private part. It is marked
 // as last resort, so it serves until its replacement is confirmed.
 type keyPackage struct {
-	Event      nostr.ID  `json:"event"`
-	KeyPackage []byte    `json:"key_package"`
-	Keys       []byte    `json:"keys"`
-	Seed       []byte    `json:"seed"` // of the MLS signature key
-	NotAfter   time.Time `json:"not_after"`
-	CreatedAt  int64     `json:"created_at"` // of the event
-	Used       bool      `json:"used,omitempty"`
-	Confirmed  bool      `json:"confirmed,omitempty"` // a relay has it
+	Protocol   group.Protocol `json:"protocol,omitempty"` // empty for v2
+	Kind       nostr.Kind     `json:"kind,omitempty"`     // of the event; 0 for 30443
+	Event      nostr.ID       `json:"event"`
+	KeyPackage []byte         `json:"key_package"`
+	Keys       []byte         `json:"keys"`
+	Seed       []byte         `json:"seed"` // of the MLS signature key
+	NotAfter   time.Time      `json:"not_after"`
+	CreatedAt  int64          `json:"created_at"` // of the event
+	Used       bool           `json:"used,omitempty"`
+	Confirmed  bool           `json:"confirmed,omitempty"` // a relay has it
+	EraseAt    time.Time      `json:"erase_at,omitzero"`   // it was replaced
 }
 
+func (k *keyPackage) protocol() group.Protocol { return cmp.Or(k.Protocol, group.V2) }
+
 func (a *Account) loadPackages() error {
-	return each(a.cfg.Store, keyPackages, func(ref string, k *keyPackage) { a.packages[ref] = k })
+	return each(a.cfg.Store, keyPackages, func(ref string, k *keyPackage) {
+		k.Kind = cmp.Or(k.Kind, wire.KindKeyPackage)
+		a.packages[ref] = k
+	})
 }
 
 func (k *keyPackage) stored(ref string) group.Record {
@@ -48,43 +57,60 @@ func (k *keyPackage) fresh(now time.Time) bool {
 	return !k.Used && now.Before(k.NotAfter.Add(-renewBefore))
 }
 
-// invitable reports whether some relay has a key package of the account.
+// invitable reports whether some relay has a key package of the account, of each
+// generation that it is to have.
 func (a *Account) invitable() bool {
-	for _, k := range a.packages {
-		if k.Confirmed {
-			return true
-		}
-	}
-	return false
-}
-
-// renewKeyPackage makes a key package when there is no fresh one. While the
-// inbox is being read it waits: there may be an invitation for the one that
-// the new one replaces.
-func (a *Account) renewKeyPackage() {
-	now := a.cfg.Now()
-	for _, k := range a.packages {
-		if k.fresh(now) {
-			return
-		}
-	}
-	if a.renewing || now.Before(a.record.Rotated.Add(renewPause)) || (len(a.packages) > 0 && !a.inboxRead()) {
-		return
-	}
-	a.renewing = true
-	createdAt := max(now.Unix(), a.record.LastKP+1)
-	slot := a.record.Slot
-	a.work(func(ctx context.Context) {
-		k, e, err := a.makeKeyPackage(ctx, slot, nostr.Timestamp(createdAt))
-		a.post(func() { a.adoptKeyPackage(k, e, err) })
+	return !slices.ContainsFunc(a.record.wanted(), func(p packaging) bool {
+		return a.current(p.protocol(), func(k *keyPackage) bool { return k.Confirmed }) == nil
 	})
 }
 
-// newSignatureKey makes an MLS signature key that the account vouches for.
-func (a *Account) newSignatureKey(ctx context.Context) (ed25519.PrivateKey, wire.IdentityProof, error) {
+// current returns a key package of a generation that is in use and fits, or nil.
+func (a *Account) current(p group.Protocol, fits func(*keyPackage) bool) *keyPackage {
+	for _, k := range a.packages {
+		if k.protocol() == p && k.EraseAt.IsZero() && fits(k) {
+			return k
+		}
+	}
+	return nil
+}
+
+// renewKeyPackages makes a key package of each generation that has no fresh one.
+// While the inbox is being read it waits: there may be an invitation for the one
+// that the new one replaces.
+func (a *Account) renewKeyPackages() {
+	for _, p := range a.record.wanted() {
+		a.renewKeyPackage(p)
+	}
+}
+
+func (a *Account) renewKeyPackage(p packaging) {
+	now, slot := a.cfg.Now(), a.record.slot(p.protocol())
+	if a.current(p.protocol(), func(k *keyPackage) bool { return k.fresh(now) }) != nil {
+		return
+	}
+	some := a.current(p.protocol(), func(*keyPackage) bool { return true }) != nil
+	if a.renewing[p.protocol()] || now.Before(slot.Rotated.Add(renewPause)) || (some && !a.inboxRead()) {
+		return
+	}
+	if slot.Slot == "" { // the account is from before there were v1 ones
+		slot.Slot = newSlot()
+	}
+	a.renewing[p.protocol()] = true
+	createdAt := max(now.Unix(), slot.LastKP+1)
+	record := a.record
+	a.work(func(ctx context.Context) {
+		k, e, err := a.makeKeyPackage(ctx, p, &record, nostr.Timestamp(createdAt))
+		a.post(func() { a.adoptKeyPackage(p, k, e, err) })
+	})
+}
+
+// newSignatureKey makes an MLS signature key, which the account vouches for if the
+// protocol has that.
+func (a *Account) newSignatureKey(ctx context.Context, p packaging) (ed25519.PrivateKey, wire.IdentityProof, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, wire.IdentityProof{}, err
+	if err != nil || !p.vouched() {
+		return key, wire.IdentityProof{}, err
 	}
 	at := nostr.Timestamp(a.cfg.Now().Unix())
 	wanted := wire.ProofEvent(a.self, mls.X25519_AES128GCM_SHA256_Ed25519, key.Public().(ed25519.PublicKey), at)
@@ -96,16 +122,16 @@ func (a *Account) newSignatureKey(ctx context.Context) (ed25519.PrivateKey, wire
 	return key, proof, err
 }
 
-func (a *Account) makeKeyPackage(ctx context.Context, slot string, at nostr.Timestamp) (*keyPackage, *nostr.Event, error) {
-	key, proof, err := a.newSignatureKey(ctx)
+func (a *Account) makeKeyPackage(ctx context.Context, p packaging, record *accountRecord, at nostr.Timestamp) (*keyPackage, *nostr.Event, error) {
+	key, proof, err := a.newSignatureKey(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	kp, keys, err := mls.NewKeyPackage(key, wire.KeyPackageConfig(a.self, proof, a.cfg.Now()))
+	kp, keys, err := mls.NewKeyPackage(key, p.config(a.self, proof, a.cfg.Now()))
 	if err != nil {
 		return nil, nil, err
 	}
-	template, err := wire.NewKeyPackageEvent(a.self, slot, kp, at)
+	template, err := p.event(record, kp, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,21 +140,27 @@ func (a *Account) makeKeyPackage(ctx context.Context, slot string, at nostr.Time
 		return nil, nil, err
 	}
 	return &keyPackage{
-		Event: e.ID, KeyPackage: kp.Bytes(), Keys: keys.AppendSecret(nil), Seed: key.Seed(),
+		Protocol: p.protocol(), Kind: e.Kind, Event: e.ID, KeyPackage: kp.Bytes(), Keys: keys.AppendSecret(nil), Seed: key.Seed(),
 		NotAfter: time.Unix(int64(kp.Leaf.Lifetime.NotAfter), 0), CreatedAt: int64(at),
 	}, e, nil
 }
 
 // adoptKeyPackage stores a new key package, private part first, and only then
 // publishes it.
-func (a *Account) adoptKeyPackage(k *keyPackage, e *nostr.Event, err error) {
-	a.renewing = false
-	a.record.Rotated = a.cfg.Now()
+func (a *Account) adoptKeyPackage(p packaging, k *keyPackage, e *nostr.Event, err error) {
+	a.renewing[p.protocol()] = false
+	slot := a.record.slot(p.protocol())
+	slot.Rotated = a.cfg.Now()
 	if err != nil {
 		a.cfg.Log.Warn("no key package was made", "error", err)
 		return
 	}
-	a.record.LastKP = k.CreatedAt
+	if k.Kind != p.kind(&a.record) || !slices.Contains(a.record.wanted(), p) {
+		slot.Rotated = time.Time{}
+		a.renewKeyPackages() // the account wants another kind by now
+		return
+	}
+	slot.LastKP = k.CreatedAt
 	kp, err := mls.DecodeKeyPackage(k.KeyPackage)
 	if err != nil {
 		a.cfg.Log.Error("own key package does not decode", "error", err)
@@ -145,42 +177,23 @@ func (a *Account) adoptKeyPackage(k *keyPackage, e *nostr.Event, err error) {
 	a.offer(o)
 }
 
-// confirmed erases the key packages that an accepted one replaces: their
-// private parts must not outlive the confirmation (key-packages.md). Their
-// events are offered no more. It returns what to store, and what to do when
-// that is done.
+// confirmed takes the key packages out of use that an accepted one replaces: the
+// private parts of v2 must not outlive the confirmation (key-packages.md). It
+// returns what to store, and what to do when that is done.
 func (a *Account) confirmed(o *ownEvent) (records []group.Record, apply func()) {
 	k := a.packages[o.KeyPackage]
 	if k == nil || k.Confirmed || !o.taken() {
 		return nil, func() {}
 	}
-	now := *k
+	now, record := *k, a.record
 	now.Confirmed = true
-	records = []group.Record{now.stored(o.KeyPackage)}
-	var replaced []string
-	for ref, old := range a.packages {
-		if old.CreatedAt < k.CreatedAt {
-			replaced = append(replaced, ref)
-			records = append(records, group.Record{Key: keyPackages + ref})
-		}
-	}
-	var ended []nostr.ID
-	for id, p := range a.own {
-		if slices.Contains(replaced, p.KeyPackage) {
-			ended = append(ended, id)
-			records = append(records, group.Record{Key: p.key()})
-		}
-	}
+	record.Swept = time.Time{} // what the new one replaces may still lie at a relay
+	records, retired := a.retire(&record, a.replacedBy(k.protocol(), k))
+	records = append(records, now.stored(o.KeyPackage), group.Record{Key: keyAccount, Value: encode(record)})
 	return records, func() {
 		k.Confirmed = true
-		a.record.Swept, a.sweepAt = time.Time{}, time.Time{} // what the new one replaces may still lie at a relay
-		for _, ref := range replaced {
-			a.packages[ref].erase()
-			delete(a.packages, ref)
-		}
-		for _, id := range ended {
-			delete(a.own, id)
-		}
+		a.record, a.sweepAt = record, time.Time{}
+		retired()
 	}
 }
 

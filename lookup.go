@@ -1,6 +1,7 @@
 package marmot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -23,18 +24,58 @@ const (
 	maxCandidates = 12                      // key package events read for one account
 )
 
-// Contact is somebody who can be invited: the key package chosen for them and
-// the relays where their invitations go.
+// Contact is somebody who can be invited: the key packages chosen for them, one
+// for each generation of the protocol that they can be invited with, and the relays
+// where their invitations go.
 type Contact struct {
-	PubKey     nostr.PubKey
-	KeyPackage *wire.KeyPackageEvent
-	Inbox      []string
+	PubKey      nostr.PubKey
+	KeyPackages map[group.Protocol]*wire.KeyPackageEvent
+	Inbox       []string
 	// AnotherDevice invites a further device of somebody who is a member.
 	AnotherDevice bool
+
+	bad map[group.Protocol]error // why a generation is missing, if something was found
 }
 
-func (c Contact) invitee() group.Invitee {
-	return group.Invitee{KeyPackage: c.KeyPackage, Inbox: c.Inbox, AnotherDevice: c.AnotherDevice}
+// Speaks returns the generations of the protocol that the contact can be invited
+// with, the current one first.
+func (c Contact) Speaks() (out []group.Protocol) {
+	for _, p := range []group.Protocol{group.V2, group.V1} {
+		if c.KeyPackages[p] != nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// invitee is the contact for a group of one generation. The error is a
+// [*NotInvitable].
+func (c Contact) invitee(p group.Protocol) (group.Invitee, error) {
+	k := c.KeyPackages[p]
+	if k != nil {
+		return group.Invitee{KeyPackage: k, Inbox: c.Inbox, AnotherDevice: c.AnotherDevice}, nil
+	}
+	why := fmt.Sprintf("has no key package of protocol %s", p)
+	if err := c.bad[p]; err != nil {
+		why = fmt.Sprintf("has no usable key package of protocol %s: %v", p, err)
+	}
+	remedy := "publish a key package: open your client, or marmot keys publish"
+	if other := c.Speaks(); len(other) > 0 {
+		why += fmt.Sprintf("; only of %s: they can be in a group made with --protocol %s, and a group keeps its protocol for life", other[0], other[0])
+		remedy = fmt.Sprintf("use an app that speaks %s too, or be invited to a group of %s", p, other[0])
+	}
+	return group.Invitee{}, &NotInvitable{c.PubKey, why, remedy}
+}
+
+func invitees(p group.Protocol, people []Contact) (out []group.Invitee, err error) {
+	for _, c := range people {
+		v, err := c.invitee(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
 }
 
 // NotInvitable says why somebody cannot be invited, and what they can do about
@@ -65,28 +106,48 @@ func (a *Account) Lookup(ctx context.Context, who nostr.PubKey) (Contact, error)
 	}
 	common := strings.Join(asked, " ")
 	switch {
+	case len(lists.packages) > 0: // v1 names its relays there
 	case lists.outbox == nil:
 		return refuse("has no relay list (kind 10002) at our relays", "publish your relay list and your key package where we look for them: "+common)
 	case len(lists.Outbox) == 0:
 		return refuse("lists no relay to write to (kind 10002)", "add a relay that you write to to your relay list, and publish a key package there")
+	}
+	switch {
 	case lists.inbox == nil:
 		return refuse("has no inbox relays (kind 10050)", "publish a list of inbox relays (kind 10050): without one nobody knows where to send your invitation")
 	case len(lists.Inbox) == 0:
 		return refuse("lists no usable inbox relay (kind 10050)", "put a relay with a ws:// or wss:// address on your list of inbox relays")
 	}
 	c.Inbox = lists.Inbox
-	events, answered := a.fetchFrom(ctx, lists.Outbox, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{wire.KindKeyPackage}, Limit: maxCandidates})
+	relays := slices.Concat(lists.Outbox, lists.packages)
+	events, answered := a.keyPackagesOf(ctx, who, relays)
 	if answered == 0 && len(events) == 0 {
-		return c, fmt.Errorf("%w: of the relays that %s writes to: %s", ErrNoAnswer, who.Npub(), strings.Join(lists.Outbox, " "))
+		return c, fmt.Errorf("%w: of the relays that %s writes to: %s", ErrNoAnswer, who.Npub(), strings.Join(relays, " "))
 	}
-	if c.KeyPackage, err = best(events, a.cfg.Now()); err != nil {
-		remedy := "publish a new key package and delete the old ones: open your client, or marmot keys rotate"
-		if len(events) == 0 {
-			remedy = "publish a key package at a relay of your list (" + strings.Join(lists.Outbox, " ") + "): open your client, or marmot keys publish"
-		}
-		return refuse("has no usable key package: "+err.Error(), remedy)
+	c.KeyPackages, c.bad = choose(events, a.cfg.Now())
+	switch {
+	case len(c.KeyPackages) > 0:
+		return c, nil
+	case len(events) == 0:
+		return refuse("has no key package", "publish a key package at a relay of your list ("+strings.Join(relays, " ")+"): open your client, or marmot keys publish")
 	}
-	return c, nil
+	reason := cmp.Or(c.bad[group.V2], c.bad[group.V1])
+	return refuse("has no usable key package: "+reason.Error(), "publish a new key package and delete the old ones: open your client, or marmot keys rotate")
+}
+
+// keyPackagesOf asks for the key package events of an account: for both kinds,
+// because many of the one must not crowd out the other.
+func (a *Account) keyPackagesOf(ctx context.Context, who nostr.PubKey, relays []string) (events []*nostr.Event, answered int) {
+	kinds := []nostr.Kind{wire.KindKeyPackage, wire.KindMIPKeyPackage}
+	found, complete := make([][]*nostr.Event, len(kinds)), make([]int, len(kinds))
+	var asked sync.WaitGroup
+	for i, kind := range kinds {
+		asked.Go(func() {
+			found[i], complete[i] = a.fetchFrom(ctx, relays, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{kind}, Limit: maxCandidates})
+		})
+	}
+	asked.Wait()
+	return slices.Concat(found...), slices.Min(complete)
 }
 
 // fetchFrom asks several relays side by side and returns the verified events
@@ -194,35 +255,44 @@ func newest(events []*nostr.Event, kind nostr.Kind) (*nostr.Event, bool) {
 	return out, out != nil
 }
 
-// best validates every candidate and chooses one. A bad one never hides a
-// good one; if all are bad, the error is that of the newest.
-func best(events []*nostr.Event, now time.Time) (*wire.KeyPackageEvent, error) {
-	slots := map[string]*nostr.Event{}
-	for _, e := range events { // sorted by id: the lower id stays on equal times
-		d, _ := e.Tags.Find("d")
-		slot := ""
-		if len(d) > 1 {
-			slot = d[1]
-		}
-		if old := slots[slot]; old == nil || e.CreatedAt > old.CreatedAt {
-			slots[slot] = e
-		}
-	}
-	var chosen *wire.KeyPackageEvent
-	reason, reasonAt := fmt.Errorf("none was found"), nostr.Timestamp(0)
-	for _, e := range slots {
-		k, err := wire.ParseKeyPackageEvent(e, now)
+// choose validates every candidate and chooses one for each generation. A bad one
+// never hides a good one; of a generation of which all are bad, the error is that of
+// the newest.
+func choose(events []*nostr.Event, now time.Time) (chosen map[group.Protocol]*wire.KeyPackageEvent, bad map[group.Protocol]error) {
+	chosen, bad = map[group.Protocol]*wire.KeyPackageEvent{}, map[group.Protocol]error{}
+	badAt := map[group.Protocol]nostr.Timestamp{}
+	for _, e := range inForce(events) {
+		p := packagingOf(e)
+		name := p.protocol()
+		k, err := p.parse(e, now)
 		switch {
 		case err != nil:
-			if e.CreatedAt >= reasonAt {
-				reason, reasonAt = err, e.CreatedAt
+			if e.CreatedAt >= badAt[name] {
+				bad[name], badAt[name] = err, e.CreatedAt
 			}
-		case chosen == nil || k.Better(chosen):
-			chosen = k
+		case chosen[name] == nil || k.Better(chosen[name]):
+			chosen[name] = k
 		}
 	}
-	if chosen == nil {
-		return nil, reason
+	return chosen, bad
+}
+
+// inForce leaves out what relays should have replaced: of a slot the latest counts,
+// and of equal ones that with the lower id. Events of kind 443 have no slot.
+func inForce(events []*nostr.Event) (out []*nostr.Event) {
+	slots := map[string]int{}
+	for _, e := range events { // sorted by id
+		d, _ := e.Tags.Find("d")
+		i, ok := slots[d.Value()]
+		switch {
+		case e.Kind != wire.KindKeyPackage:
+			out = append(out, e)
+		case !ok:
+			slots[d.Value()] = len(out)
+			out = append(out, e)
+		case e.CreatedAt > out[i].CreatedAt:
+			out[i] = e
+		}
 	}
-	return chosen, nil
+	return out
 }

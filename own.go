@@ -30,7 +30,7 @@ const (
 type ownEvent struct {
 	Event      []byte      `json:"event"`
 	Relays     []ownTarget `json:"relays"`
-	KeyPackage string      `json:"key_package,omitempty"` // reference, for kind 30443
+	KeyPackage string      `json:"key_package,omitempty"` // reference, if it is one
 
 	event   *nostr.Event
 	retryAt time.Time
@@ -165,27 +165,40 @@ func (a *Account) noteOffered(o *ownEvent) {
 }
 
 // announce makes what others need to find and invite the account: the relay
-// lists once, and always a key package that is fresh.
+// lists once, and always key packages that are fresh.
 func (a *Account) announce() {
-	if !a.record.Listed && !a.announcing && !a.cfg.Now().Before(a.announceAt) {
+	if !(a.record.Listed && a.record.Packaged) && !a.announcing && !a.cfg.Now().Before(a.announceAt) {
 		a.announcing = true
-		relays, inbox, at := slices.Clone(a.record.Relays), slices.Clone(a.record.inbox()), a.listsAt()
+		templates := a.missingLists()
 		a.work(func(ctx context.Context) {
-			lists, err := a.signLists(ctx, relays, inbox, at)
+			lists, err := a.signLists(ctx, templates)
 			a.post(func() { a.adoptLists(lists, err) })
 		})
 	}
-	a.renewKeyPackage()
+	a.renewKeyPackages()
 }
 
-// signLists makes the account's relay lists (kinds 10002 and 10050).
-func (a *Account) signLists(ctx context.Context, relays, inbox []string, at nostr.Timestamp) ([]*nostr.Event, error) {
+// missingLists are the lists that were never signed: those of an account from
+// before there was v1 lack the one of its key packages.
+func (a *Account) missingLists() []*nostr.Event {
+	if a.record.Listed {
+		return []*nostr.Event{nostr.PackageRelaysEvent(a.record.Relays, a.listsAt())}
+	}
+	return relayListEvents(a.record.Relays, a.record.inbox(), a.listsAt())
+}
+
+// relayListEvents are the unsigned lists of an account (kinds 10002 and 10050, and
+// 10051 for apps of v1).
+func relayListEvents(relays, inbox []string, at nostr.Timestamp) []*nostr.Event {
 	var list nostr.RelayList
 	for _, url := range relays {
 		list = append(list, nostr.RelayEntry{URL: url, Read: true, Write: true})
 	}
-	var out []*nostr.Event
-	for _, template := range []*nostr.Event{nostr.RelayListEvent(list, at), nostr.InboxRelaysEvent(inbox, at)} {
+	return []*nostr.Event{nostr.RelayListEvent(list, at), nostr.InboxRelaysEvent(inbox, at), nostr.PackageRelaysEvent(relays, at)}
+}
+
+func (a *Account) signLists(ctx context.Context, templates []*nostr.Event) (out []*nostr.Event, err error) {
+	for _, template := range templates {
 		e, err := sign(ctx, a.signer, template)
 		if err != nil {
 			return nil, err
@@ -203,11 +216,11 @@ func (a *Account) adoptLists(lists []*nostr.Event, err error) {
 		a.cfg.Log.Warn("the relay lists were not signed", "error", err)
 		return
 	}
-	if a.record.Listed {
+	if a.record.Packaged {
 		return // others were chosen meanwhile
 	}
 	record := a.record
-	record.Listed, record.ListsAt = true, int64(lists[0].CreatedAt)
+	record.Listed, record.Packaged, record.ListsAt = true, true, int64(lists[0].CreatedAt)
 	records := []group.Record{{Key: keyAccount, Value: encode(record)}}
 	var own []*ownEvent
 	for _, e := range lists {

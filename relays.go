@@ -24,6 +24,7 @@ type RelayLists struct {
 	Inbox  []string // where invitations to it go (kind 10050, NIP-17)
 
 	outbox, inbox *nostr.Event // as found at relays
+	packages      []string     // where v1 apps say their key packages are (kind 10051)
 }
 
 // formerInbox is an inbox relay that is listed no more.
@@ -79,7 +80,7 @@ func (a *Account) relayLists(ctx context.Context, who nostr.PubKey) (l RelayList
 	if err := a.do(ctx, func() error { asked = slices.Clone(a.record.Relays); return nil }); err != nil {
 		return l, nil, err
 	}
-	events, answered := a.fetchFrom(ctx, asked, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{nostr.KindRelayList, nostr.KindInboxRelays}, Limit: 4})
+	events, answered := a.fetchFrom(ctx, asked, nostr.Filter{Authors: []nostr.PubKey{who}, Kinds: []nostr.Kind{nostr.KindRelayList, nostr.KindInboxRelays, nostr.KindPackageRelays}, Limit: 6})
 	if answered == 0 && len(events) == 0 {
 		return l, asked, fmt.Errorf("%w: of ours, which are asked for the relays of %s", ErrNoAnswer, who.Npub())
 	}
@@ -92,6 +93,9 @@ func (a *Account) relayLists(ctx context.Context, who nostr.PubKey) (l RelayList
 	if e, ok := newest(events, nostr.KindInboxRelays); ok {
 		l.inbox = e
 		l.Inbox, _ = nostr.InboxRelays(e) // what does not parse lists nothing
+	}
+	if e, ok := newest(events, nostr.KindPackageRelays); ok {
+		l.packages, _ = nostr.PackageRelays(e)
 	}
 	return l, asked, nil
 }
@@ -124,7 +128,7 @@ func (a *Account) SetRelays(ctx context.Context, l RelayLists) error {
 	if err := a.do(ctx, func() error { at = a.listsAt(); return nil }); err != nil {
 		return err
 	}
-	lists, err := a.signLists(ctx, l.Outbox, l.Inbox, at)
+	lists, err := a.signLists(ctx, relayListEvents(l.Outbox, l.Inbox, at))
 	if err != nil {
 		return fmt.Errorf("marmot: the signer did not sign the lists: %w", err)
 	}
@@ -141,7 +145,8 @@ func (a *Account) changeRelays(l RelayLists, lists []*nostr.Event) error {
 			record.Former = append(record.Former, formerInbox{url, now.Add(keepInbox)})
 		}
 	}
-	record.Listed, record.ListsAt, record.Rotated = true, int64(lists[0].CreatedAt), time.Time{}
+	record.Listed, record.Packaged, record.ListsAt = true, true, int64(lists[0].CreatedAt)
+	record.Rotated, record.V1.Rotated = time.Time{}, time.Time{}
 	targets := slices.Concat(record.Relays, a.record.Relays)
 	slices.Sort(targets)
 	targets = slices.Compact(targets)
@@ -173,6 +178,6 @@ func (a *Account) changeRelays(l RelayLists, lists []*nostr.Event) error {
 		a.offer(o)
 	}
 	a.follow()
-	a.renewKeyPackage()
+	a.renewKeyPackages()
 	return nil
 }

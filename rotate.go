@@ -12,12 +12,15 @@ import (
 
 // KeyPackageInfo tells about a key package of the account.
 type KeyPackageInfo struct {
-	Ref       string    // its hash reference (RFC 9420, Section 5.2), in hex
-	Event     nostr.ID  // that published it
-	CreatedAt time.Time // of the event
-	NotAfter  time.Time // it cannot be used later
-	Confirmed bool      // a relay has it
-	Used      bool      // an invitation came for it, or it is being replaced
+	Protocol  group.Protocol // the generation that it is of
+	Kind      nostr.Kind     // of the event
+	Ref       string         // its hash reference (RFC 9420, Section 5.2), in hex
+	Event     nostr.ID       // that published it
+	CreatedAt time.Time      // of the event
+	NotAfter  time.Time      // it cannot be used later
+	Confirmed bool           // a relay has it
+	Used      bool           // an invitation came for it, or it is being replaced
+	EraseAt   time.Time      // its private part is erased then: it was replaced; else zero
 }
 
 // KeyPackages returns the account's key packages, the newest first. An older
@@ -26,7 +29,9 @@ func (a *Account) KeyPackages(ctx context.Context) ([]KeyPackageInfo, error) {
 	var out []KeyPackageInfo
 	err := a.do(ctx, func() error {
 		for ref, k := range a.packages {
-			out = append(out, KeyPackageInfo{ref, k.Event, time.Unix(k.CreatedAt, 0), k.NotAfter, k.Confirmed, k.Used})
+			out = append(out, KeyPackageInfo{
+				k.protocol(), k.Kind, ref, k.Event, time.Unix(k.CreatedAt, 0), k.NotAfter, k.Confirmed, k.Used, k.EraseAt,
+			})
 		}
 		return nil
 	})
@@ -36,40 +41,37 @@ func (a *Account) KeyPackages(ctx context.Context) ([]KeyPackageInfo, error) {
 	return out, err
 }
 
-// RotateKeyPackage replaces the account's key package with a fresh one, and
-// returns its reference when a relay has taken it: from then on the private
-// part of the old one is erased, and an invitation made for that one can no
-// longer be opened. Invitations that lie in the inbox are read first.
-func (a *Account) RotateKeyPackage(ctx context.Context) (string, error) {
-	var last int64
+// RotateKeyPackages replaces the account's key packages with fresh ones, and
+// returns when a relay has taken each: from then on the private part of the old one
+// of v2 is erased, and an invitation made for it can no longer be opened; that of v1
+// is kept for a day. Invitations that lie in the inbox are read first.
+func (a *Account) RotateKeyPackages(ctx context.Context) error {
+	last := map[group.Protocol]int64{}
 	err := a.do(ctx, func() error {
-		last = a.record.LastKP
 		records, apply := a.outdated()
 		if err := a.write(records, nil); err != nil {
 			return err
 		}
 		apply()
-		a.record.Rotated = time.Time{} // asked for by a person: at once
-		a.renewKeyPackage()
+		for _, p := range a.record.wanted() {
+			slot := a.record.slot(p.protocol())
+			last[p.protocol()], slot.Rotated = slot.LastKP, time.Time{} // asked for by a person: at once
+		}
+		a.renewKeyPackages()
 		return nil
 	})
 	for err == nil {
 		news := a.news.wait()
-		ref := ""
+		done := true
 		err = a.do(ctx, func() error {
-			for r, k := range a.packages {
-				if k.CreatedAt > last && k.Confirmed {
-					ref = r
-				}
+			for p, at := range last {
+				done = done && a.current(p, func(k *keyPackage) bool { return k.CreatedAt > at && k.Confirmed }) != nil
 			}
-			a.renewKeyPackage() // once the inbox was read
+			a.renewKeyPackages() // once the inbox was read
 			return nil
 		})
-		if ref != "" {
-			return ref, nil
-		}
-		if err != nil {
-			break
+		if done || err != nil {
+			return err
 		}
 		select {
 		case <-news:
@@ -79,7 +81,7 @@ func (a *Account) RotateKeyPackage(ctx context.Context) (string, error) {
 			err = ErrClosed
 		}
 	}
-	return "", err
+	return err
 }
 
 // outdated marks all key packages as to be replaced. It returns what to store,

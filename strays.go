@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,12 +27,12 @@ const (
 // sweep looks for stray key packages when it is time to.
 func (a *Account) sweep() {
 	now := a.cfg.Now()
-	if a.sweeping || a.renewing || !a.record.Listed || now.Before(a.sweepAt) || now.Before(a.record.Swept.Add(sweepPause)) {
+	if a.sweeping || a.makesPackage() || !a.record.Listed || now.Before(a.sweepAt) || now.Before(a.record.Swept.Add(sweepPause)) {
 		return
 	}
 	a.sweeping, a.sweepAt = true, now.Add(sweepRetry)
 	relays := slices.Clone(a.record.Relays)
-	filter := nostr.Filter{Authors: []nostr.PubKey{a.self}, Kinds: []nostr.Kind{wire.KindKeyPackage}, Limit: maxStrays}
+	filter := nostr.Filter{Authors: []nostr.PubKey{a.self}, Kinds: []nostr.Kind{wire.KindKeyPackage, wire.KindMIPKeyPackage}, Limit: maxStrays}
 	a.work(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 		defer cancel()
@@ -68,18 +69,21 @@ func (a *Account) swept(found []*nostr.Event) {
 	record.Swept = now
 	var records []group.Record
 	strays := a.strays(found, now)
-	if ref, k := a.displaced(strays, &record, now); k != nil {
+	displaced := a.displaced(strays, &record, now)
+	for ref, k := range displaced {
 		used := *k
 		used.Used = true
 		records = append(records, used.stored(ref))
-		defer a.renewKeyPackage()
-		defer func() { k.Used = true }()
 	}
 	if err := a.write(append(records, group.Record{Key: keyAccount, Value: encode(record)}), nil); err != nil {
 		a.cfg.Log.Error("state could not be stored", "error", err)
 		return
 	}
 	a.record = record
+	for _, k := range displaced {
+		k.Used = true
+	}
+	a.renewKeyPackages()
 	strays = slices.DeleteFunc(strays, func(e *nostr.Event) bool { return a.deletedLately(e.ID, now) })
 	if len(strays) == 0 {
 		return
@@ -92,50 +96,83 @@ func (a *Account) swept(found []*nostr.Event) {
 	})
 }
 
+// makesPackage reports whether a key package is being made.
+func (a *Account) makesPackage() bool {
+	for _, busy := range a.renewing {
+		if busy {
+			return true
+		}
+	}
+	return false
+}
+
 // strays are the key package events of the account that nobody can use: expired,
-// not decodable, or in our slot without being ours. Another device of the account
-// has a slot of its own, and what is good or merely unknown there stays.
+// not decodable, replaced, or in a slot of ours without being ours. Another device
+// of the account has slots of its own, and what is good or merely unknown there
+// stays.
 func (a *Account) strays(found []*nostr.Event, now time.Time) (out []*nostr.Event) {
 	ours := map[nostr.ID]bool{}
 	for _, k := range a.packages {
-		ours[k.Event] = true
+		ours[k.Event] = k.EraseAt.IsZero()
 	}
 	for _, e := range found {
-		d, _ := e.Tags.Find("d")
-		if !ours[e.ID] && (d.Value() == a.record.Slot || useless(e, now)) {
+		_, retired := a.record.Retired[e.ID]
+		if !ours[e.ID] && (retired || a.slotOf(e) != nil || useless(e, now)) {
 			out = append(out, e)
 		}
 	}
 	return out
 }
 
-// useless reports whether a key package event has expired or does not decode.
+// slotOf returns which generation's slot of this account a key package event is
+// in, or nil.
+func (a *Account) slotOf(e *nostr.Event) packaging {
+	d, _ := e.Tags.Find("d")
+	for _, p := range packagings {
+		if e.Kind == wire.KindKeyPackage && d.Value() != "" && d.Value() == a.record.slot(p.protocol()).Slot {
+			return p
+		}
+	}
+	return nil
+}
+
+// useless reports whether a key package event has expired or does not decode, as
+// one of either generation.
 func useless(e *nostr.Event, now time.Time) bool {
-	kp, err := wire.DecodeKeyPackage(e.Content)
+	kp, err := wire.DecodeAnyKeyPackage(e)
 	return err != nil || now.After(time.Unix(int64(min(kp.Leaf.Lifetime.NotAfter, nostr.MaxTimestamp)), 0))
 }
 
-// displaced returns our newest key package if a stray in our slot stands in its
-// place at the relays, and sees to it that the next one is newer than the stray.
-func (a *Account) displaced(strays []*nostr.Event, record *accountRecord, now time.Time) (ref string, newest *keyPackage) {
-	for r, k := range a.packages {
-		if newest == nil || k.CreatedAt > newest.CreatedAt {
-			ref, newest = r, k
-		}
-	}
-	hidden := false
+// displaced returns the key packages of ours that a stray in their slot stands in
+// the place of at the relays, and sees to it that the next ones are newer than the
+// stray.
+func (a *Account) displaced(strays []*nostr.Event, record *accountRecord, now time.Time) (out map[string]*keyPackage) {
+	out = map[string]*keyPackage{}
 	for _, e := range strays {
-		d, _ := e.Tags.Find("d")
-		if d.Value() != a.record.Slot || newest == nil || int64(e.CreatedAt) < newest.CreatedAt {
+		p := a.slotOf(e)
+		if p == nil {
 			continue
 		}
-		hidden = true
+		ref, newest := a.newestPackage(p.protocol())
+		if newest == nil || int64(e.CreatedAt) < newest.CreatedAt || newest.Kind != e.Kind {
+			continue
+		}
 		if int64(e.CreatedAt) < now.Unix()+clockSkew { // else a relay would refuse what is newer
-			record.LastKP = max(record.LastKP, int64(e.CreatedAt))
+			slot := record.slot(p.protocol())
+			slot.LastKP = max(slot.LastKP, int64(e.CreatedAt))
+		}
+		if !newest.Used {
+			out[ref] = newest
 		}
 	}
-	if !hidden || newest.Used {
-		return "", nil
+	return out
+}
+
+func (a *Account) newestPackage(p group.Protocol) (ref string, newest *keyPackage) {
+	for r, k := range a.packages {
+		if k.protocol() == p && (newest == nil || k.CreatedAt > newest.CreatedAt) {
+			ref, newest = r, k
+		}
 	}
 	return ref, newest
 }
@@ -152,7 +189,12 @@ func (a *Account) deletedLately(id nostr.ID, now time.Time) bool {
 // deletion asks relays to delete events of the account (NIP-09). It names them one
 // by one: an address would take our own key package in the same slot with it.
 func deletion(strays []*nostr.Event, at nostr.Timestamp) *nostr.Event {
-	e := &nostr.Event{Kind: nostr.KindDeletion, CreatedAt: at, Tags: nostr.Tags{{"k", "30443"}}}
+	e := &nostr.Event{Kind: nostr.KindDeletion, CreatedAt: at, Tags: nostr.Tags{}}
+	for _, kind := range []nostr.Kind{wire.KindKeyPackage, wire.KindMIPKeyPackage} {
+		if slices.ContainsFunc(strays, func(s *nostr.Event) bool { return s.Kind == kind }) {
+			e.Tags = append(e.Tags, nostr.Tag{"k", strconv.Itoa(int(kind))})
+		}
+	}
 	for _, s := range strays[:min(len(strays), maxStrays)] {
 		e.Tags = append(e.Tags, nostr.Tag{"e", s.ID.String()})
 	}

@@ -80,8 +80,18 @@ func RelayListEvent(list RelayList, createdAt Timestamp) *Event {
 // InboxRelays reads a kind 10050 event that has been verified: where its author
 // receives gift wraps (NIP-17). Bad and repeated URLs are left out.
 func InboxRelays(e *Event) ([]string, error) {
-	if e.Kind != KindInboxRelays {
-		return nil, fmt.Errorf("%w inbox relays: kind %d", ErrMalformed, e.Kind)
+	return relayTags(e, KindInboxRelays)
+}
+
+// PackageRelays reads a kind 10051 event that has been verified: where its
+// author publishes key packages. Bad and repeated URLs are left out.
+func PackageRelays(e *Event) ([]string, error) {
+	return relayTags(e, KindPackageRelays)
+}
+
+func relayTags(e *Event, kind Kind) ([]string, error) {
+	if e.Kind != kind {
+		return nil, fmt.Errorf("%w list of relays: kind %d", ErrMalformed, e.Kind)
 	}
 	var list []string
 	seen := make(map[string]bool)
@@ -97,7 +107,16 @@ func InboxRelays(e *Event) ([]string, error) {
 
 // InboxRelaysEvent returns the unsigned kind 10050 event of the relays.
 func InboxRelaysEvent(urls []string, createdAt Timestamp) *Event {
-	e := &Event{CreatedAt: createdAt, Kind: KindInboxRelays, Tags: Tags{}}
+	return relayTagsEvent(KindInboxRelays, urls, createdAt)
+}
+
+// PackageRelaysEvent returns the unsigned kind 10051 event of the relays.
+func PackageRelaysEvent(urls []string, createdAt Timestamp) *Event {
+	return relayTagsEvent(KindPackageRelays, urls, createdAt)
+}
+
+func relayTagsEvent(kind Kind, urls []string, createdAt Timestamp) *Event {
+	e := &Event{CreatedAt: createdAt, Kind: kind, Tags: Tags{}}
 	for _, url := range urls {
 		e.Tags = append(e.Tags, Tag{"relay", url})
 	}

@@ -40,6 +40,13 @@ func TestInboxRelays(t *testing.T) {
 	if _, err := InboxRelays(&Event{}); !errors.Is(err, ErrMalformed) {
 		t.Error(err)
 	}
+	packages := PackageRelaysEvent([]string{"wss://a"}, 7)
+	if got, err := PackageRelays(packages); err != nil || !reflect.DeepEqual(got, []string{"wss://a"}) || packages.Kind != 10051 {
+		t.Error(got, err)
+	}
+	if _, err := PackageRelays(e); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
 }
 
 func TestRelayURLs(t *testing.T) {

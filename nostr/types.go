@@ -81,6 +81,7 @@ const (
 	KindGiftWrap       Kind = 1059
 	KindRelayList      Kind = 10002
 	KindInboxRelays    Kind = 10050
+	KindPackageRelays  Kind = 10051 // where an account publishes its key packages (MIP-00)
 	KindAuth           Kind = 22242
 	KindMarmotGroup    Kind = 445
 	KindMarmotWelcome  Kind = 444

@@ -21,10 +21,11 @@ const (
 	LifetimeLong = maxLifetime - lifetimePast
 )
 
-// KeyPackageEvent is a kind 30443 event that passed every check that needs no
-// other input: its account can be invited with it.
+// KeyPackageEvent is a kind 30443 event, or 443 of v1, that passed every check that
+// needs no other input: its account can be invited with it.
 type KeyPackageEvent struct {
 	Event      nostr.ID
+	Kind       nostr.Kind
 	Account    nostr.PubKey
 	CreatedAt  nostr.Timestamp
 	Slot       string // d value, 64 hex digits
@@ -109,7 +110,7 @@ func ParseKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, erro
 	if _, ok := Covers(kp.Leaf.Capabilities.Proposals, []mls.ProposalType{mls.ProposalAppDataUpdate}); !ok {
 		return nil, malformed("key package does not advertise app_data_update")
 	}
-	out := &KeyPackageEvent{Event: e.ID, Account: account, CreatedAt: e.CreatedAt, KeyPackage: kp, Components: ids}
+	out := &KeyPackageEvent{Event: e.ID, Kind: e.Kind, Account: account, CreatedAt: e.CreatedAt, KeyPackage: kp, Components: ids}
 	if out.LastResort, err = lastResort(kp); err != nil {
 		return nil, err
 	}
@@ -201,9 +202,13 @@ func withoutGREASE[T ~uint16](ids []T) []T {
 	return slices.DeleteFunc(slices.Clone(ids), func(id T) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff })
 }
 
-// Better orders candidates of one account: not last resort first, then the
-// newest, then the lower reference (key-packages.md, "Choosing").
+// Better orders candidates of one account and protocol: those in a slot first, which
+// only older v1 events have none of, then not last resort, then the newest, then the
+// lower reference (key-packages.md, "Choosing"; MIP-00).
 func (k *KeyPackageEvent) Better(other *KeyPackageEvent) bool {
+	if old := k.Kind == KindMIPKeyPackage; old != (other.Kind == KindMIPKeyPackage) {
+		return !old
+	}
 	if k.LastResort != other.LastResort {
 		return other.LastResort
 	}

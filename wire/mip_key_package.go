@@ -54,13 +54,9 @@ func ParseMIPKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, e
 	if e.Kind != KindKeyPackage && e.Kind != KindMIPKeyPackage {
 		return nil, malformed("kind %d is not a key package", e.Kind)
 	}
-	b, err := decodeMIPContent(e)
+	kp, err := decodeMIPKeyPackage(e)
 	if err != nil {
 		return nil, err
-	}
-	kp, err := mls.DecodeKeyPackage(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	if err := kp.Validate(now); err != nil {
 		return nil, fmt.Errorf("key package: %w", err)
@@ -80,7 +76,7 @@ func ParseMIPKeyPackageEvent(e *nostr.Event, now time.Time) (*KeyPackageEvent, e
 		return nil, malformed("tag \"i\" is not the key package's reference")
 	}
 	_, lastResort := kp.Extensions.Find(extLastResort)
-	out := &KeyPackageEvent{Event: e.ID, Account: account, CreatedAt: e.CreatedAt, KeyPackage: kp, LastResort: lastResort, MIP: true}
+	out := &KeyPackageEvent{Event: e.ID, Kind: e.Kind, Account: account, CreatedAt: e.CreatedAt, KeyPackage: kp, LastResort: lastResort, MIP: true}
 	if d, ok := e.Tags.Find("d"); ok && len(d) > 1 {
 		out.Slot = d[1]
 	}
@@ -101,16 +97,33 @@ func decodeMIPContent(e *nostr.Event) ([]byte, error) {
 	return decodeBase64(e.Content)
 }
 
+// DecodeAnyKeyPackage returns the key package in an event of either protocol,
+// checked for nothing but its encoding; else the error wraps [ErrEncoding].
+func DecodeAnyKeyPackage(e *nostr.Event) (*mls.KeyPackage, error) {
+	if !LooksMIP(e) {
+		return DecodeKeyPackage(e.Content)
+	}
+	return decodeMIPKeyPackage(e)
+}
+
+func decodeMIPKeyPackage(e *nostr.Event) (*mls.KeyPackage, error) {
+	b, err := decodeMIPContent(e)
+	if err != nil {
+		return nil, err
+	}
+	kp, err := mls.DecodeKeyPackage(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	return kp, nil
+}
+
 // LooksMIP reports whether a key package event is one of protocol v1, whatever
 // its tags say: v2 frames the key package as a message, v1 does not.
 func LooksMIP(e *nostr.Event) bool {
 	if e.Kind == KindMIPKeyPackage {
 		return true
 	}
-	b, err := decodeMIPContent(e)
-	if err != nil {
-		return false
-	}
-	_, err = mls.DecodeKeyPackage(b)
+	_, err := decodeMIPKeyPackage(e)
 	return err == nil
 }

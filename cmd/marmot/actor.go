@@ -83,8 +83,7 @@ func (a *actor) epoch(ctx context.Context) uint64 {
 	return s.Epoch
 }
 
-func (a *actor) found(ctx context.Context, name, relayURL string, people ...*actor) error {
-	n := marmot.NewGroup{Name: name, Relays: []string{relayURL}}
+func (a *actor) found(ctx context.Context, n marmot.NewGroup, people ...*actor) error {
 	for _, p := range people {
 		c, err := a.Lookup(ctx, p.PubKey())
 		if err != nil {

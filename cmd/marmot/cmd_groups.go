@@ -33,7 +33,7 @@ func (a *app) printGroup(id string, st group.Status) {
 	case st.Disbanding:
 		note = " (being ended)"
 	}
-	a.print(groupLine{Type: "group", ID: id, Status: st}, "%.12s  %-24s %3d members  epoch %d%s", id, oneLine(st.Name), len(st.Members), st.Epoch, note)
+	a.print(groupLine{Type: "group", ID: id, Status: st}, "%.12s  %-24s %s %3d members  epoch %d%s", id, oneLine(st.Name), st.Protocol, len(st.Members), st.Epoch, note)
 }
 
 func (a *app) groupsCommand() *cobra.Command {
@@ -63,12 +63,16 @@ func (a *app) groupsCommand() *cobra.Command {
 
 func (a *app) groupsCreate() *cobra.Command {
 	var relays []string
+	var protocol string
 	c := a.verb("create NAME [PERSON…]", "Make a group and invite people", cobra.MinimumNArgs(1), func(ctx context.Context, s *session, args []string) error {
+		if err := checkProtocol(protocol); err != nil {
+			return err
+		}
 		contacts, err := s.lookup(ctx, args[1:])
 		if err != nil {
 			return err
 		}
-		g, err := s.CreateGroup(ctx, marmot.NewGroup{Name: args[0], Relays: relays, Invite: contacts})
+		g, err := s.CreateGroup(ctx, marmot.NewGroup{Protocol: group.Protocol(protocol), Name: args[0], Relays: relays, Invite: contacts})
 		if err != nil {
 			return err
 		}
@@ -80,7 +84,15 @@ func (a *app) groupsCreate() *cobra.Command {
 		return nil
 	})
 	c.Flags().StringSliceVar(&relays, "relay", nil, "relays of the group (default: the account's)")
+	c.Flags().StringVar(&protocol, "protocol", string(group.V2), "v2, or v1 for people whose apps speak only the numbered MIPs; for life")
 	return c
+}
+
+func checkProtocol(name string) error {
+	if p := group.Protocol(name); p != group.V1 && p != group.V2 {
+		return usage(fmt.Errorf("--protocol is v1 or v2, not %q", oneLine(name)))
+	}
+	return nil
 }
 
 func (s *session) lookup(ctx context.Context, names []string) ([]marmot.Contact, error) {
@@ -203,7 +215,7 @@ func (a *app) invitesCommand() *cobra.Command {
 				if i.Rejoin {
 					again = "\n    You have a copy of this group. Accepting gives it up: do it if the others do not hear you, and you trust the inviter."
 				}
-				a.print(invitationLine(i), "%.12x  %-24s from %s, %d members, relays %s%s%s", i.GroupID, oneLine(i.Name), i.Inviter.Npub(), len(i.Members), oneLine(strings.Join(i.Relays, " ")), membersText(i.Members), again)
+				a.print(invitationLine(i), "%.12x  %-24s %s from %s, %d members, relays %s%s%s", i.GroupID, oneLine(i.Name), i.Protocol, i.Inviter.Npub(), len(i.Members), oneLine(strings.Join(i.Relays, " ")), membersText(i.Members), again)
 			}
 			return nil
 		}),
@@ -230,15 +242,16 @@ func (a *app) invitesCommand() *cobra.Command {
 
 func invitationLine(i group.Invitation) any {
 	return struct {
-		Type   string   `json:"type"` // invitation
-		ID     string   `json:"id"`
-		Name   string   `json:"name"`
-		From   string   `json:"from"`
-		Size   int      `json:"members"`
-		Again  bool     `json:"rejoin,omitempty"`
-		People []string `json:"people"` // npubs of the members
-		Relays []string `json:"relays"`
-	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Inviter.Npub(), len(i.Members), i.Rejoin, npubs(i.Members), append([]string{}, i.Relays...)}
+		Type     string         `json:"type"` // invitation
+		ID       string         `json:"id"`
+		Name     string         `json:"name"`
+		Protocol group.Protocol `json:"protocol"`
+		From     string         `json:"from"`
+		Size     int            `json:"members"`
+		Again    bool           `json:"rejoin,omitempty"`
+		People   []string       `json:"people"` // npubs of the members
+		Relays   []string       `json:"relays"`
+	}{"invitation", fmt.Sprintf("%x", i.GroupID), i.Name, i.Protocol, i.Inviter.Npub(), len(i.Members), i.Rejoin, npubs(i.Members), append([]string{}, i.Relays...)}
 }
 
 func npubs(people []nostr.PubKey) []string {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/nostr/relayd"
 	"github.com/spf13/cobra"
@@ -33,12 +35,16 @@ this run. Nothing leaves this machine unless --relay names another one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()
+			if err := checkProtocol(d.protocol); err != nil {
+				return err
+			}
 			d.json = a.json
 			d.out = newPrinter(a.out, d.json)
 			return d.run(ctx)
 		},
 	}
 	cmd.Flags().StringVar(&d.dir, "dir", "", "keep the databases in this folder (default: a temporary one, deleted at the end)")
+	cmd.Flags().StringVar(&d.protocol, "protocol", string(group.V2), "generation of the protocol that the group has: v2 or v1")
 	cmd.Flags().StringVar(&d.relayURL, "relay", "", "use this relay (ws:// or wss://) instead of one of our own")
 	return cmd
 }
@@ -48,6 +54,7 @@ type demo struct {
 	json     bool
 	dir      string
 	relayURL string
+	protocol string
 	out      *printer
 
 	// afterJoin is called, by tests, when both invitations were accepted.
@@ -118,8 +125,8 @@ func (d *demo) conversation(ctx context.Context) error {
 	alice, bob, carol := d.alice, d.bob, d.carol
 	everyone := []*actor{alice, bob, carol}
 	script := []act{
-		{alice, "looks bob and carol up, and founds the group \"Burrow\" with both", func(ctx context.Context) error {
-			return alice.found(ctx, "Burrow", d.relayURL, bob, carol)
+		{alice, fmt.Sprintf("looks bob and carol up, and founds the group \"Burrow\" (protocol %s) with both", d.protocol), func(ctx context.Context) error {
+			return alice.found(ctx, marmot.NewGroup{Protocol: group.Protocol(d.protocol), Name: "Burrow", Relays: []string{d.relayURL}}, bob, carol)
 		}},
 		{bob, "accepts the invitation", bob.accept},
 		{carol, "accepts the invitation", carol.accept},

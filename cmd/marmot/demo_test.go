@@ -27,16 +27,22 @@ func runDemo(t *testing.T, d *demo) string {
 	return out.String()
 }
 
-// TestDemo plays the demo against a relay that runs already, and reads its
-// JSON.
+// TestDemo plays the demo in each protocol against a relay that runs already, and
+// reads its JSON.
 func TestDemo(t *testing.T) {
+	for _, p := range []string{"v2", "v1"} {
+		t.Run(p, func(t *testing.T) { testDemo(t, p) })
+	}
+}
+
+func testDemo(t *testing.T, protocol string) {
 	r, err := relayd.Start("127.0.0.1:0", relayd.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	started := time.Now()
-	out := runDemo(t, &demo{json: true, relayURL: r.URL(), dir: t.TempDir()})
+	out := runDemo(t, &demo{protocol: protocol, json: true, relayURL: r.URL(), dir: t.TempDir()})
 	if took := time.Since(started); took > 15*time.Second {
 		t.Errorf("took %s", took)
 	}
@@ -63,7 +69,7 @@ func TestDemo(t *testing.T) {
 // each other: the relay takes their commits and passes nothing on until both
 // have applied their own.
 func TestDemoWithAFork(t *testing.T) {
-	d := &demo{dir: t.TempDir()}
+	d := &demo{protocol: "v2", dir: t.TempDir()}
 	d.afterJoin = func(r *relayd.Running) {
 		r.SetFaults(relayd.Faults{Drop: 1})
 		for _, a := range []*actor{d.bob, d.carol} {

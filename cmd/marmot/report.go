@@ -122,8 +122,10 @@ func leak(e *nostr.Event, names map[nostr.PubKey]string) error {
 			return fmt.Errorf("a group event names %s", name)
 		}
 	}
-	if len(e.Tags) != 1 {
-		return fmt.Errorf("a group event has %d tags", len(e.Tags))
+	for _, tag := range e.Tags {
+		if len(tag) != 2 || tag[0] != "h" && (tag[0] != "encoding" || tag[1] != "base64") { // the second is of v1
+			return fmt.Errorf("a group event has the tag %q", tag)
+		}
 	}
 	return nil
 }

@@ -30,9 +30,9 @@ const minPage = 10
 // EOSE proves nothing: relays cut their answers. So every page but the last
 // overlaps the one before in its boundary second, and the range counts as
 // complete only after a page that is empty, or one of the second Since alone
-// that is too short to have been cut. A second that holds more events than
-// a page cannot be read with NIP-01 and is reported as incomplete; so is a
-// CLOSED, a timeout, a lost connection and a page with malformed events.
+// that is too short to have been cut. A second that fills a page is asked for once
+// more, alone and with the largest limit; if it fills that too, NIP-01 cannot read
+// it, and it is reported as incomplete; so is a CLOSED, a timeout, a lost connection and a page with malformed events.
 //
 // The error is that of ctx, of each, or of the relay that did not answer; the
 // coverage is valid in any case.
@@ -96,8 +96,13 @@ func (b *backfill) run(ctx context.Context) (Coverage, error) {
 			b.coverage.Since = min(b.coverage.Since, p.oldest+1)
 			until = p.oldest
 		case len(p.ids) >= b.pageLimit(ctx):
-			b.coverage.Reason = "one second holds as many events as a page"
-			return b.coverage, nil
+			whole, err := b.second(ctx, until, p)
+			if err != nil || !whole {
+				b.coverage.Reason = "one second holds as many events as a page"
+				return b.coverage, err
+			}
+			b.coverage.Since = min(b.coverage.Since, until)
+			until, p = until-1, page{} // it was not asked to go on
 		default: // all of this one second, and not cut as far as can be seen
 			b.coverage.Since = min(b.coverage.Since, until)
 			until--
@@ -105,6 +110,27 @@ func (b *backfill) run(ctx context.Context) (Coverage, error) {
 		b.last = p
 	}
 	return b.complete(since), nil
+}
+
+// second asks for one second alone, in one page as large as it may be. Relays that
+// cut pages of the usual size often do so because they were asked to. It reports
+// whether there is evidence that the second is whole.
+func (b *backfill) second(ctx context.Context, at nostr.Timestamp, before page) (whole bool, err error) {
+	usual := b.filter
+	defer func() { b.filter = usual }()
+	b.filter.Since, b.filter.Limit = &at, b.pool.cfg.MaxFetch
+	b.last = before
+	p, err := b.ask(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	n, limit := len(p.ids), b.filter.Limit
+	if announced := b.pool.announcedLimit(ctx, b.url); announced > 0 {
+		cutsLower := b.cut > 0 && b.cut < usual.Limit && n <= b.cut
+		return n < min(limit, announced) && !cutsLower, nil
+	}
+	const round = 100 // a limit that nobody announces is a round number
+	return n > len(before.ids) && n < limit && n%round != 0, nil
 }
 
 // compare learns from p about the page before: with something new in the overlap

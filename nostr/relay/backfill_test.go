@@ -105,6 +105,33 @@ func TestBackfillEvidence(t *testing.T) {
 	}
 }
 
+// A second that fills a page is asked for again alone, with a larger limit.
+func TestBackfillOfFullSeconds(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		maxLimit  int // announced
+		pageLimit int // not announced
+		times     []nostr.Timestamp
+		complete  bool
+		events    int
+	}{
+		{"a full second in the middle", 100, 0, join(rangeOf(20, 40), repeat(30, 40)), true, 61},
+		{"two of them, at both ends", 100, 0, join(repeat(10, 20), repeat(100, 30)), true, 50},
+		{"next to each other", 100, 0, join(repeat(30, 20), repeat(31, 20), repeat(32, 20)), true, 60},
+		{"as large as the largest page", 25, 0, repeat(30, 25), false, 25},
+		{"more than the largest page", 25, 0, repeat(30, 40), false, 25},
+		{"an unannounced limit below our pages", 100, 4, join(rangeOf(20, 25), repeat(30, 12)), false, 8},
+	} {
+		r := startRelay(t, relayd.Config{MaxLimit: tt.maxLimit, Faults: relayd.Faults{PageLimit: tt.pageLimit}})
+		seconds(t, r, tt.times...)
+		p := newPool(t, func(c *Config) { c.PageSize, c.MaxFetch = 5, 50 })
+		got, cov, err := backfillAll(t, p, r.URL(), 10, 100)
+		if err != nil || cov.Complete != tt.complete || len(got) != tt.events {
+			t.Errorf("%s: %+v, %d events, %v", tt.name, cov, len(got), err)
+		}
+	}
+}
+
 // A relay that does not announce a limit is trusted with small pages only.
 func TestBackfillWithoutDocument(t *testing.T) {
 	for n, complete := range map[int]bool{minPage - 1: true, minPage: false} {

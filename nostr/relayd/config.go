@@ -36,7 +36,8 @@ type Config struct {
 	MaxEventSize int
 	// MaxFrame is the longest frame in bytes. Default 1 MiB.
 	MaxFrame int64
-	// MaxLimit is the most stored events one filter is answered with. Default 500.
+	// MaxLimit is the most stored events one filter is answered with. Default 5,000:
+	// what a busy group has in one second fits, and NIP-01 cannot ask for less at once.
 	MaxLimit int
 	// MaxAnswer is the most bytes of stored events one REQ is answered with, if
 	// that is more than one event. Default 32 MiB.
@@ -75,7 +76,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBytes, 1<<30)
 	setDefault(&c.MaxEventSize, 512<<10)
 	setDefault(&c.MaxFrame, nostr.MaxEventSize)
-	setDefault(&c.MaxLimit, 500)
+	setDefault(&c.MaxLimit, 5000)
 	setDefault(&c.MaxAnswer, 32<<20)
 	setDefault(&c.MaxCount, 100_000)
 	setDefault(&c.MaxFilters, 20)
