@@ -367,6 +367,7 @@ type NewGroup struct {
 	Description string
 	Relays      []string // of the group; nil means the account's own
 	Invite      []Contact
+	Admins      []nostr.PubKey // of those invited, who are admins from the start
 	Retention   time.Duration // how long messages should be kept; 0 is for ever
 }
 
@@ -374,6 +375,11 @@ type NewGroup struct {
 // the group is stored; invitations go out in the background. The error is a
 // [*NotInvitable] when somebody has no key package of the group's protocol.
 func (a *Account) CreateGroup(ctx context.Context, n NewGroup) (*Group, error) {
+	return a.createGroup(ctx, n, func(string) []group.Record { return nil })
+}
+
+// createGroup stores what also returns for the key of the group together with it.
+func (a *Account) createGroup(ctx context.Context, n NewGroup, also func(key string) []group.Record) (*Group, error) {
 	n.Protocol = cmp.Or(n.Protocol, group.V2)
 	p := packagings[n.Protocol]
 	if p == nil {
@@ -388,7 +394,7 @@ func (a *Account) CreateGroup(ctx context.Context, n NewGroup) (*Group, error) {
 		return nil, err
 	}
 	cfg := group.CreateConfig{
-		Config: a.groupConfig(), Protocol: n.Protocol, Invitees: people, Profile: wire.Profile{Name: n.Name, Description: n.Description}, Relays: n.Relays,
+		Config: a.groupConfig(), Protocol: n.Protocol, Invitees: people, Admins: n.Admins, Profile: wire.Profile{Name: n.Name, Description: n.Description}, Relays: n.Relays,
 		Retention: wire.Retention(n.Retention / time.Second), Signer: key, Proof: proof, Ref: newRef(),
 	}
 	var created *Group
@@ -401,7 +407,7 @@ func (a *Account) CreateGroup(ctx context.Context, n NewGroup) (*Group, error) {
 			return err
 		}
 		l := a.newLive(hex.EncodeToString(g.ID()), g)
-		if err := a.commit(l, out, []group.Record{l.begins(l.born)}); err != nil {
+		if err := a.commit(l, out, append(also(l.key), l.begins(l.born))); err != nil {
 			return err
 		}
 		created = &Group{a: a, key: l.key}

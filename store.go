@@ -61,6 +61,7 @@ const (
 	keySeen       = "seen/"       // + id of a gift wrap that was dealt with
 	keyRelays     = "relays"      // how they have done
 	keyDeleted    = "deleted/"    // + id of a key package event that relays were asked to delete
+	keyMigrated   = "migrated/"   // + MLS group id in hex: which group of v2 has replaced it
 	keySync       = "sync/"       // + feed: up to when it is synchronized
 	keyAck        = "ack/"        // + subscriber: cursor it acknowledged
 )

@@ -210,3 +210,57 @@ func TestBadCandidates(t *testing.T) {
 		t.Errorf("%+v", c.KeyPackages)
 	}
 }
+
+// TestMigrate moves a group of v1: who can come is invited, who cannot is named to
+// everyone, and a second run invites who has another app by then.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice, bob, carol := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL()), newPerson(t, "carol", r.URL())
+	g := alice.invitesTo(group.V1, bob, carol)
+	if err := g.Promote(alice.context(), bob.PubKey()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := carol.group().Migrate(carol.context(), ""); !errors.Is(err, group.ErrNotAdmin) {
+		t.Errorf("by a member: %v", err)
+	}
+	onlyV1(t, r, carol)
+	first, err := g.Migrate(alice.context(), "")
+	if err != nil || len(first.Invited) != 1 || len(first.Left) != 1 || first.Left[0].Who != carol.PubKey() {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	moved := carol.waitFor("where the group went", func(u marmot.Update) bool {
+		m, ok := u.Message()
+		return ok && strings.Contains(m.Content, `"Friends (v2)"`)
+	})
+	if m, _ := moved.Message(); !strings.Contains(m.Content, carol.PubKey().Npub()) || strings.Contains(m.Content, bob.PubKey().Npub()) {
+		t.Errorf("told: %q", m.Content)
+	}
+	st, err := first.Successor.Status(alice.context())
+	if err != nil || st.Protocol != group.V2 || !slices.Contains(st.Admins, bob.PubKey()) || len(st.Members) != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	again, err := g.Migrate(alice.context(), "")
+	if err != nil || again.Successor.ID() != first.Successor.ID() || len(again.Invited) != 0 || len(again.Left) != 1 {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	if err := carol.RotateKeyPackages(carol.context()); err != nil { // her app speaks v2 now
+		t.Fatal(err)
+	}
+	last, err := g.Migrate(alice.context(), "")
+	if err != nil || last.Successor.ID() != first.Successor.ID() || len(last.Invited) != 1 || len(last.Left) != 0 {
+		t.Fatalf("%+v, %v", last, err)
+	}
+	posts := 0
+	for _, text := range alice.texts() {
+		if strings.Contains(text, "goes on in the group") {
+			posts++
+		}
+	}
+	if posts != 2 {
+		t.Errorf("the old group was told %d times", posts)
+	}
+	if _, err := last.Successor.Migrate(alice.context(), ""); !errors.Is(err, marmot.ErrMigrated) {
+		t.Error(err)
+	}
+}

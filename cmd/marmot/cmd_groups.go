@@ -56,7 +56,7 @@ func (a *app) groupsCommand() *cobra.Command {
 			}
 			return g.Leave(ctx)
 		}),
-		a.groupsMembers(), a.groupsForget(), a.groupsStatus(), a.groupsRelays(), a.groupsRetention(), a.groupsDisband(),
+		a.groupsMembers(), a.groupsForget(), a.groupsStatus(), a.groupsRelays(), a.groupsRetention(), a.groupsDisband(), a.groupsMigrate(),
 	)
 	return c
 }

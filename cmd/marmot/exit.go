@@ -59,7 +59,8 @@ func codeOf(err error) int {
 	case is(marmot.ErrQueued):
 		return exitQueued
 	case is(marmot.ErrFailed, marmot.ErrStillMember, marmot.ErrNotInvitable, group.ErrNotAdmin, group.ErrLastAdmin, group.ErrAdminLeave, group.ErrAlreadyMember,
-		group.ErrLeaving, group.ErrRemoved, group.ErrEnded, group.ErrDisbanding, group.ErrUnchanged):
+		group.ErrLeaving, group.ErrRemoved, group.ErrEnded, group.ErrDisbanding, group.ErrUnchanged,
+		group.ErrNoDisband, group.ErrNewerData, marmot.ErrMigrated):
 		return exitRefused
 	case is(errNotFound, marmot.ErrNoGroup, marmot.ErrNoInvitation, marmot.ErrNoMessage, group.ErrNotMember):
 		return exitNotFound
