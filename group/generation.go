@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -118,6 +119,8 @@ type selection interface {
 	// choose returns the state that should be canonical, or nil for no change.
 	// base is the canonical epoch when the pass began.
 	choose(g *Group, base uint64) *node
+	// prefers compares two branches, for people: choose does not ask it.
+	prefers(g *Group, a, b *branch) bool
 }
 
 // generations by name. A record without one is of the time when there was only
@@ -148,6 +151,18 @@ func (e *evidence) before(other *evidence) bool {
 		return e != nil
 	}
 	return cmp.Or(cmp.Compare(e.At, other.At), bytes.Compare(e.Event[:], other.Event[:])) < 0
+}
+
+// evidenceRank orders evidence as before does; zero for none.
+type evidenceRank [32]byte
+
+func (e *evidence) rank() (r evidenceRank) {
+	if e == nil {
+		return r
+	}
+	binary.BigEndian.PutUint64(r[:], uint64(e.At))
+	copy(r[8:], e.Event[:])
+	return r
 }
 
 // weigh takes over better evidence of a commit that is known: the same bytes in

@@ -44,12 +44,16 @@ type Candidate struct {
 	Witnesses  int
 	Privileged bool
 	Committer  string
+	// Evidence names the event of the tip's commit, in a group of v1.
+	Evidence string
 }
 
 // Rule names the first criterion by which c beats the next candidate, in the
-// words of convergence.md.
+// words of convergence.md; v1 has one of its own.
 func (c Candidate) Rule(next Candidate) string {
 	switch {
+	case c.Evidence != "":
+		return "earliest_commit" // of the two by which the branches part (MIP-03)
 	case c.Depth != next.Depth:
 		return "effective_commit_depth"
 	case c.Quorum != next.Quorum:
@@ -70,7 +74,7 @@ func (c Candidate) Rule(next Candidate) string {
 // and names the line where the trace is damaged or decides otherwise.
 func Replay(r io.Reader, decided func(Decision)) (steps int, err error) {
 	p := &replayer{
-		groups: map[string]*replayed{}, states: newOrder("s"), accounts: newOrder("a"), messages: map[string]wire.MessageID{}, decided: decided,
+		groups: map[string]*replayed{}, states: newOrder("s"), accounts: newOrder("a"), evidence: newOrder("e"), messages: map[string]wire.MessageID{}, decided: decided,
 	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxTraceLine)
@@ -93,6 +97,7 @@ type replayer struct {
 	groups   map[string]*replayed
 	states   *order
 	accounts *order
+	evidence *order
 	messages map[string]wire.MessageID
 	decided  func(Decision)
 	steps    int
@@ -117,12 +122,13 @@ func (p *replayer) line(n int, r traceRecord) error {
 		}
 		return nil
 	case r.Op == "name":
-		if strings.HasPrefix(r.Name, "s") {
-			return p.states.add(r.Name, r.After)
-		}
-		return p.accounts.add(r.Name, r.After)
+		return p.introduce(r)
 	case r.Op == opBegin:
-		p.groups[r.Group] = &replayed{g: newGroup(Config{}, v2{})}
+		gen := generations[r.Protocol]
+		if gen == nil {
+			return fmt.Errorf("a group of an unknown protocol")
+		}
+		p.groups[r.Group] = &replayed{g: newGroup(Config{}, gen)}
 		return nil
 	}
 	v := p.groups[r.Group]
@@ -130,6 +136,15 @@ func (p *replayer) line(n int, r traceRecord) error {
 		return fmt.Errorf("a group that has not begun")
 	}
 	return p.apply(v, r)
+}
+
+func (p *replayer) introduce(r traceRecord) error {
+	for _, o := range []*order{p.states, p.evidence} {
+		if strings.HasPrefix(r.Name, o.prefix) {
+			return o.add(r.Name, r.After)
+		}
+	}
+	return p.accounts.add(r.Name, r.After)
 }
 
 // apply takes a verdict over, or decides again what the line says was decided.
@@ -214,8 +229,9 @@ func (p *replayer) state(g *Group, r traceRecord) error {
 }
 
 func (p *replayer) message(g *Group, r traceRecord) error {
+	before := p.messageID(r.Message)
 	in := &retained{
-		ID: p.messageID(r.Message), Kind: inputKind(r.Kind), Epoch: r.Epoch, Disposition: r.Disposition, Judged: r.Judged,
+		ID: before, Kind: inputKind(r.Kind), Epoch: r.Epoch, Disposition: r.Disposition, Judged: r.Judged,
 		Offered: r.Offered, Own: r.Own, Seq: uint64(len(g.inputs)),
 	}
 	if r.State != "" {
@@ -224,6 +240,17 @@ func (p *replayer) message(g *Group, r traceRecord) error {
 			return err
 		}
 		in.State = id
+		if in.Kind == kindCommit { // the state that a commit leads to has its name
+			in.ID = wire.MessageID(id)
+			p.messages[r.Message] = in.ID
+		}
+	}
+	if r.Evidence != "" {
+		id, err := p.evidence.id(r.Evidence)
+		if err != nil {
+			return err
+		}
+		in.Evidence = &evidence{Event: nostr.ID(id)}
 	}
 	if r.Committer != "" {
 		by, err := p.accounts.id(r.Committer)
@@ -232,8 +259,10 @@ func (p *replayer) message(g *Group, r traceRecord) error {
 		}
 		in.Sender = nostr.PubKey(by)
 	}
-	if old := g.inputs[in.ID]; old != nil {
-		g.unnote(old)
+	for _, id := range []wire.MessageID{before, in.ID} {
+		if old := g.inputs[id]; old != nil {
+			g.unnote(old)
+		}
 	}
 	g.note(in)
 	return nil
@@ -311,17 +340,21 @@ func (p *replayer) candidates(g *Group) []Candidate {
 		all = append(all, g.measure(tip, root))
 	}
 	slices.SortFunc(all, func(a, b *branch) int {
-		if a.beats(b) {
+		if g.gen.prefers(g, a, b) {
 			return -1
 		}
 		return 1
 	})
 	var out []Candidate
 	for _, b := range all {
-		out = append(out, Candidate{
+		c := Candidate{
 			Tip: p.states.nameOf(b.tip.id), Epoch: b.tip.epoch, Depth: b.effective(), Quorum: b.quorum, Witnesses: b.score,
 			Privileged: b.tip.commit.Privileged, Committer: p.accounts.nameOf(stateID(b.tip.commit.Committer)),
-		})
+		}
+		if ev := g.evidenceOf(b.tip); ev != nil {
+			c.Evidence = p.evidence.nameOf(stateID(ev.Event))
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // replay runs a client's trace again.
@@ -68,6 +69,51 @@ func TestReplayAfterRestart(t *testing.T) {
 	w.flood()
 	if got := len(bob.replay(t)); got == 0 {
 		t.Error("no pass was replayed")
+	}
+}
+
+// TestReplayV1 replays a race of v1: the earlier event wins there, whatever the
+// ids of the states are.
+func TestReplayV1(t *testing.T) {
+	w := newWorld(t, "alice", "bob", "carol")
+	w.proto = V1
+	alice, bob, carol := w.client("alice"), w.client("bob"), w.client("carol")
+	alice.create("g", bob, carol)
+	w.flood()
+	w.advance(3 * time.Second)
+	w.flood()
+	for range 4 {
+		for _, c := range []*client{carol, bob} { // the later one first reaches alice
+			c.step(SelfUpdate{})
+			w.advance(1100 * time.Millisecond)
+		}
+		alice.receive(bob.sent...)
+		w.advance(2 * time.Second)
+		w.flood()
+		w.advance(3 * time.Second)
+		w.flood()
+	}
+	forks := 0
+	for _, c := range w.clients {
+		for _, d := range c.replay(t) {
+			if len(d.Rivals) > 1 {
+				forks++
+				if rule := d.Rivals[0].Rule(d.Rivals[1]); rule != "earliest_commit" {
+					t.Errorf("decided by %s", rule)
+				}
+			}
+		}
+		checkTraceTellsNothing(t, c)
+		trace := string(c.trace)
+		if !strings.Contains(trace, `"protocol":"v1"`) {
+			t.Error("the trace does not tell the protocol")
+		}
+		if _, err := Replay(strings.NewReader(strings.ReplaceAll(trace, `"protocol":"v1"`, `"protocol":"v3"`)), nil); !errors.Is(err, ErrTrace) {
+			t.Errorf("of an unknown protocol: %v", err)
+		}
+	}
+	if forks == 0 {
+		t.Error("no trace has a fork")
 	}
 }
 

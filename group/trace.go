@@ -41,7 +41,8 @@ type traceLine struct {
 	input wire.MessageID
 	about traceInput
 	pass  *pass
-	kind  string // of the input a step took
+	kind  string   // of the input a step took
+	gen   Protocol // of opBegin
 	life  Lifecycle
 	conv  Convergence
 	flags traceFlags
@@ -71,6 +72,7 @@ type traceInput struct {
 	judged      bool
 	offered     bool
 	own         bool
+	evidence    evidenceRank
 }
 
 // traceFlags are facts of the group that decide what it may do.
@@ -103,7 +105,7 @@ func (n *node) traced() traceNode {
 }
 
 func (in *retained) traced() traceInput {
-	return traceInput{in.Kind, in.Epoch, in.State, in.Sender, in.Disposition, in.Judged, in.Offered, in.Own}
+	return traceInput{in.Kind, in.Epoch, in.State, in.Sender, in.Disposition, in.Judged, in.Offered, in.Own, in.Evidence.rank()}
 }
 
 func (g *Group) flags() traceFlags {
@@ -130,7 +132,7 @@ func (s *step) traceChanges() {
 	}
 	if !t.begun {
 		t.begun = true
-		add(traceLine{op: opBegin})
+		add(traceLine{op: opBegin, gen: g.gen.protocol()})
 	}
 	for _, n := range g.sortedNodes() {
 		if now := n.traced(); t.nodes[n.id] != now {

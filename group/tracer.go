@@ -11,11 +11,13 @@ import (
 
 // Tracer writes traces of the groups of one account. Names stand for ids:
 // those of states and accounts keep the ids' order, because branch choice
-// compares them, and tell nothing else. Times count from the first line.
+// compares them, and tell nothing else. So do those of the events that commits
+// came in, for v1. Times count from the first line.
 type Tracer struct {
 	start    time.Time
 	states   orderedNames[stateID]
 	accounts orderedNames[nostr.PubKey]
+	evidence orderedNames[evidenceRank]
 	messages map[wire.MessageID]string
 	groups   map[string]string
 }
@@ -23,7 +25,7 @@ type Tracer struct {
 // NewTracer returns a Tracer for a new file.
 func NewTracer() *Tracer {
 	return &Tracer{
-		states: newOrderedNames[stateID]("s"), accounts: newOrderedNames[nostr.PubKey]("a"),
+		states: newOrderedNames[stateID]("s"), accounts: newOrderedNames[nostr.PubKey]("a"), evidence: newOrderedNames[evidenceRank]("e"),
 		messages: map[wire.MessageID]string{}, groups: map[string]string{},
 	}
 }
@@ -37,9 +39,10 @@ type traceRecord struct {
 	Time  int64   `json:"t"` // microseconds since the first line
 	Group string  `json:"g,omitempty"`
 
-	Version int    `json:"version,omitempty"` // of op "trace", the first line
-	Name    string `json:"name,omitempty"`    // of op "name": a new name,
-	After   string `json:"after,omitempty"`   // and the one before it in order; none for the lowest
+	Protocol Protocol `json:"protocol,omitempty"` // of op "begin"; none for v2
+	Version  int      `json:"version,omitempty"`  // of op "trace", the first line
+	Name     string   `json:"name,omitempty"`     // of op "name": a new name,
+	After    string   `json:"after,omitempty"`    // and the one before it in order; none for the lowest
 
 	State      string `json:"s,omitempty"`
 	Parent     string `json:"parent,omitempty"`
@@ -54,6 +57,7 @@ type traceRecord struct {
 	Unusable   bool   `json:"unusable,omitempty"`
 
 	Message     string      `json:"m,omitempty"`
+	Evidence    string      `json:"evidence,omitempty"`
 	Kind        string      `json:"kind,omitempty"` // of a message, or of a step's input
 	Disposition disposition `json:"disposition,omitempty"`
 	Judged      bool        `json:"judged,omitempty"`
@@ -102,6 +106,10 @@ func (t *Tracer) since(at time.Time) int64 { return at.Sub(t.start).Microseconds
 // fill sets what the line's kind has, and introduces new names before it.
 func (t *Tracer) fill(b []byte, r *traceRecord, l traceLine) []byte {
 	switch l.op {
+	case opBegin:
+		if l.gen != V2 {
+			r.Protocol = l.gen
+		}
 	case opState:
 		n := l.node
 		if n.parent != (stateID{}) {
@@ -122,6 +130,9 @@ func (t *Tracer) fill(b []byte, r *traceRecord, l traceLine) []byte {
 		}
 		if in.sender != (nostr.PubKey{}) {
 			b, r.Committer = t.accounts.name(b, in.sender)
+		}
+		if in.evidence != (evidenceRank{}) {
+			b, r.Evidence = t.evidence.name(b, in.evidence)
 		}
 		r.Message, r.Kind, r.Epoch = t.message(l.input), string(in.kind), in.epoch
 		r.Disposition, r.Judged, r.Offered, r.Own = in.disposition, in.judged, in.offered, in.own

@@ -35,6 +35,16 @@ func (v1) choose(g *Group, _ uint64) *node {
 	}
 }
 
+// prefers compares the commits by which the branches part.
+func (v1) prefers(g *Group, a, b *branch) bool {
+	fork := a.tip.fork(b.tip)
+	if fork == nil {
+		return false
+	}
+	x, y := a.tip.ancestor(fork.epoch+1), b.tip.ancestor(fork.epoch+1)
+	return x != nil && y != nil && g.evidenceOf(x).before(g.evidenceOf(y))
+}
+
 // earliest returns the commit that wins among those on one state, or nil.
 func (g *Group) earliest(parent *node) *node {
 	var best *node

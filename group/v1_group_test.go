@@ -93,6 +93,9 @@ func TestV1Group(t *testing.T) {
 	bob.step(Remove{Ref: "remove", Accounts: []nostr.PubKey{dave.pub()}})
 	w.flood()
 	w.sameTip("alice", "bob")
+	for _, c := range all {
+		c.replay(t)
+	}
 	for _, c := range []*client{carol, dave} {
 		if !c.g.Status().Removed {
 			t.Errorf("%s is still there: %+v", c.name, c.g.Status())

@@ -128,6 +128,8 @@ func (g *Group) measure(tip, root *node) *branch {
 	return b
 }
 
+func (v2) prefers(_ *Group, a, b *branch) bool { return a.beats(b) }
+
 // beats applies the six criteria in order.
 func (b *branch) beats(other *branch) bool {
 	p, q := b.tip.commit, other.tip.commit
