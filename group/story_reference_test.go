@@ -75,6 +75,9 @@ func init() {
 // committers fall alike; acks=wait keeps relays silent until the ack command;
 // updates=never keeps members from renewing their keys by themselves.
 func (s *story) configure(d *datadriven.TestData) string {
+	if v := vals(d, "protocol"); v != nil {
+		s.w.proto = Protocol(v[0])
+	}
 	for name, c := range s.w.clients {
 		if slices.Equal(vals(d, "keys"), []string{"reference"}) {
 			label, _, _ := strings.Cut(name, ".")
