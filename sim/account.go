@@ -60,6 +60,9 @@ func (c *Client) offer() (*keyPackage, error) {
 	if c.offered != nil {
 		return c.offered, nil
 	}
+	if c.w.cfg.Protocol == group.V1 {
+		return c.offerV1()
+	}
 	key, proof, err := c.account.newSignatureKey(c.timestamp())
 	if err != nil {
 		return nil, err
@@ -76,6 +79,25 @@ func (c *Client) offer() (*keyPackage, error) {
 		return nil, err
 	}
 	parsed, err := wire.ParseKeyPackageEvent(e, c.now())
+	c.offered = &keyPackage{parsed, keys, key}
+	return c.offered, err
+}
+
+// offerV1 is offer for groups of v1.
+func (c *Client) offerV1() (*keyPackage, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	kp, keys, err := mls.NewKeyPackage(key, wire.MIPKeyPackageConfig(c.account.pub, c.now()))
+	if err != nil {
+		return nil, err
+	}
+	e := wire.NewMIPKeyPackageEvent(c.account.pub, wire.KindMIPKeyPackage, "", []string{c.w.relays[0].url}, kp, c.timestamp())
+	if err := c.account.secret.SignEvent(e); err != nil {
+		return nil, err
+	}
+	parsed, err := wire.ParseMIPKeyPackageEvent(e, c.now())
 	c.offered = &keyPackage{parsed, keys, key}
 	return c.offered, err
 }
@@ -111,5 +133,5 @@ func (a *account) welcome(e *nostr.Event) (*wire.Welcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sim: gift wrap: %w", err)
 	}
-	return wire.ParseWelcome(rumor)
+	return wire.ParseAnyWelcome(rumor)
 }

@@ -63,6 +63,25 @@ var Catalogue = []SmallWorld{
 	{Name: "a message six epochs back", Admins: 2, Make: append(append([]string{"say bob g0"}, many(6, "rename alice g0")...), "give carol alice", "say dave g0"), See: []string{"carol"}, Wins: "alice 6"},
 }
 
+// older are small worlds of protocol v1. Commits of different seconds: the earlier
+// wins; of one second, the one with the lower event id.
+var older = []SmallWorld{
+	{Name: "two admins in one second", Make: []string{"rename alice g0", "rename bob g0"}},
+	{Name: "the earlier one is an update", Make: []string{"update bob g0", "wait", "wait", "rename alice g0"}, Wins: "bob 1"},
+	{Name: "depth is nothing", Make: []string{"update bob g0", "wait", "wait", "rename alice g0", "wait", "rename alice g0", "say alice g0"}, Wins: "bob 1"},
+	{Name: "a fork below the winner", Make: []string{"rename alice g0", "wait", "wait", "give bob alice", "base", "rename alice g0", "wait", "wait", "rename bob g0"}, Wins: "alice 1"},
+	{Name: "a rewrapped commit", Make: []string{"rename alice g0", "wait", "wait", "rename bob g0", "rewrap g0 1"}},
+	{Name: "talk on both branches", Make: []string{"rename alice g0", "say alice g0", "wait", "wait", "rename bob g0", "say bob g0"}, Wins: "alice 1"},
+	{Name: "a departure of v1", Make: []string{"leave dave g0", "give alice dave", "wait", "rename bob g0"}, Acts: true},
+}
+
+func init() {
+	for _, s := range older {
+		s.Name, s.V1, s.Admins, s.See = "v1 "+s.Name, true, 2, []string{"carol"}
+		Catalogue = append(Catalogue, s)
+	}
+}
+
 // sharedQuorum is an epoch in which two accounts spoke, and after it a branch
 // of carol's with a quorum, which erin knows.
 var sharedQuorum = []string{

@@ -25,7 +25,7 @@ func TestCatalogue(t *testing.T) {
 		s := &Catalogue[i]
 		t.Run(strings.ReplaceAll(s.Name, " ", "_"), func(t *testing.T) {
 			clients := max(s.Clients, 4)
-			begin := template(t, &Beginning{Clients: clients, Relays: 1, Members: clients, Admins: s.Admins})
+			begin := template(t, &Beginning{Clients: clients, Relays: 1, Members: clients, Admins: s.Admins, V1: s.V1})
 			h := fnv.New64()
 			h.Write([]byte(s.Name))
 			cryptotest.SetGlobalRandom(t, h.Sum64())

@@ -40,6 +40,10 @@ func (w *World) checkTip(m *member) error {
 	if !slices.Equal(st.Members, accountsOf(s)) || !slices.Equal(st.Admins, s.settings.Admins) || st.Name != s.settings.Profile.Name {
 		return fmt.Errorf("%s shows other members, admins or settings than its state has", m)
 	}
+	if v.unread {
+		w.Stats.Unread++
+		return nil
+	}
 	if want, _ := v.choose(); want != nil && want != v.tip {
 		return fmt.Errorf("%s stays in %s, but by the rules %s wins%s", m, w.describe(v.tip), w.describe(want), w.explain(v))
 	}
@@ -92,7 +96,7 @@ func (w *World) excuse(a, b *member, s, t *state) error {
 	va, vb := a.situation(a.g.Tip()), b.situation(b.g.Tip())
 	va.edges()
 	vb.edges()
-	if va.start() != vb.start() && (a.root.depth > vb.start().depth || b.root.depth > va.start().depth) {
+	if va.dates == nil && va.start() != vb.start() && (a.root.depth > vb.start().depth || b.root.depth > va.start().depth) {
 		w.Stats.Newcomer++
 		return nil
 	}

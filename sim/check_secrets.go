@@ -168,7 +168,7 @@ func (w *World) checkRemoved() error {
 		if s == nil {
 			continue
 		}
-		ev, err := wire.ParseGroupEvent(p.event)
+		ev, err := wire.ParseMIPGroupEvent(p.event) // the looser form
 		if err != nil {
 			return err
 		}

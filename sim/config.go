@@ -1,19 +1,24 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"github.com/marmotgo/marmot/group"
+)
 
 // Config says what kind of history to play. A zero field is a world without
 // that trouble.
 type Config struct {
-	Seed    uint64
-	Clients int // 2 and more
-	Groups  int // 0 stands for 1; each is founded by another client
-	Relays  int // 0 stands for 1; the first keeps what it took
-	Actions int // things that people do
-	Pace    time.Duration
-	Burst   float64       // chance that the next action comes at the same moment
-	Admins  float64       // share of the members that founders make admins
-	Delay   time.Duration // longest time that a relay takes for anything
+	Seed     uint64
+	Protocol group.Protocol // of all groups; empty for v2
+	Clients  int            // 2 and more
+	Groups   int            // 0 stands for 1; each is founded by another client
+	Relays   int            // 0 stands for 1; the first keeps what it took
+	Actions  int            // things that people do
+	Pace     time.Duration
+	Burst    float64       // chance that the next action comes at the same moment
+	Admins   float64       // share of the members that founders make admins
+	Delay    time.Duration // longest time that a relay takes for anything
 
 	Loss        float64 // chance that a live delivery is lost
 	Repeat      float64 // chance that it comes twice
@@ -46,6 +51,7 @@ type Stats struct {
 	Stranded int // members invited by a commit that lost
 	Beyond   int // pairs of members parted for longer than the horizon
 	Newcomer int // pairs that compare branches from different starts
+	Unread   int // choices of v1 that the oracle could not judge: nobody's copy opens a commit
 }
 
 // Add adds the counts of another history.
@@ -61,4 +67,5 @@ func (s *Stats) Add(o Stats) {
 	s.Stranded += o.Stranded
 	s.Beyond += o.Beyond
 	s.Newcomer += o.Newcomer
+	s.Unread += o.Unread
 }

@@ -3,6 +3,8 @@ package sim
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/marmotgo/marmot/group"
 )
 
 // Draw makes the world of a seed. Most are small, because a small world is
@@ -53,7 +55,19 @@ func Draw(seed uint64) Config {
 	if rng.IntN(4) == 0 {
 		cfg.Skew, cfg.Jump = []time.Duration{2 * time.Second, time.Hour, 72 * time.Hour}[rng.IntN(3)], some(0.5, 0.1)
 	}
+	if rng.IntN(8) == 0 {
+		cfg.older()
+	}
 	return cfg
+}
+
+// older makes it a world of protocol v1. There what is dated more than five minutes
+// ahead is not taken, so that clocks must agree better; and messages are encrypted,
+// so that a member who makes two commits with one key parts those who can read the
+// one from those who can read the other, for good: see drawMalice.
+func (cfg *Config) older() {
+	cfg.Protocol, cfg.Beginning.V1 = group.V1, cfg.Beginning != Beginning{}
+	cfg.Skew, cfg.Jump = min(cfg.Skew, 2*time.Second), 0
 }
 
 // crowd makes it a world of many clients, with little trouble: it is played

@@ -22,15 +22,16 @@ type ledger struct {
 	commits  map[wire.MessageID]*state // by the commit that leads there
 	order    []*state
 	said     map[wire.MessageID]*said
-	asks     map[wire.MessageID]*state          // standalone proposals, by the state they were made in
-	messages map[nostr.ID]wire.MessageID        // what is in an event
-	junk     map[nostr.ID]bool                  // events that nobody can use
-	labels   map[wire.MessageID]string          // of the first event of a message
-	props    map[*state]mls.ProposalSet         // standalone proposals of a state
-	refs     map[mls.ProposalRef]wire.MessageID // of standalone proposals
-	asker    map[wire.MessageID]*seat           // who made them
-	broken   map[wire.MessageID]string          // commits that must be refused, and why
-	bySeat   map[*seat]map[string]*reading      // what a member's records say
+	asks     map[wire.MessageID]*state                       // standalone proposals, by the state they were made in
+	messages map[nostr.ID]wire.MessageID                     // what is in an event
+	junk     map[nostr.ID]bool                               // events that nobody can use
+	labels   map[wire.MessageID]string                       // of the first event of a message
+	props    map[*state]mls.ProposalSet                      // standalone proposals of a state
+	refs     map[mls.ProposalRef]wire.MessageID              // of standalone proposals
+	asker    map[wire.MessageID]*seat                        // who made them
+	broken   map[wire.MessageID]string                       // commits that must be refused, and why
+	bySeat   map[*seat]map[string]*reading                   // what a member's records say
+	copies   map[*state]map[*seat]func() (*mls.Group, error) // members' own copies of a state, as first stored
 }
 
 // state is one epoch on one branch.
@@ -52,6 +53,8 @@ type state struct {
 	privileged bool
 	disbands   bool
 	needs      []wire.MessageID // standalone proposals that it refers to
+	sealed     []byte           // a commit of v1 that nobody's copy has opened yet
+	date       date             // of the event that its maker published
 }
 
 // said is one application message: a payload sealed in a state.
@@ -76,7 +79,7 @@ func newLedger() *ledger {
 		states: map[string]*state{}, commits: map[wire.MessageID]*state{}, said: map[wire.MessageID]*said{},
 		asks: map[wire.MessageID]*state{}, messages: map[nostr.ID]wire.MessageID{}, junk: map[nostr.ID]bool{},
 		labels: map[wire.MessageID]string{}, props: map[*state]mls.ProposalSet{}, refs: map[mls.ProposalRef]wire.MessageID{}, asker: map[wire.MessageID]*seat{}, broken: map[wire.MessageID]string{},
-		bySeat: map[*seat]map[string]*reading{},
+		bySeat: map[*seat]map[string]*reading{}, copies: map[*state]map[*seat]func() (*mls.Group, error){},
 	}
 }
 
@@ -106,7 +109,9 @@ func (l *ledger) learn(m *member, records []group.Record) error {
 	}
 	at := map[string]group.Record{}
 	for _, r := range records {
-		at[r.Key] = r
+		if _, before := at[r.Key]; !before { // keys as they were when nothing had been opened with them
+			at[r.Key] = r
+		}
 	}
 	for _, r := range records {
 		id, ok := strings.CutPrefix(r.Key, "node/")
@@ -142,11 +147,17 @@ func (l *ledger) read(m *member, mine map[string]*reading, id string, value []by
 		return err
 	}
 	mine[id].group = g
-	name := nameOfState(g)
-	if l.states[name] != nil {
-		return nil
+	if l.states[nameOfState(g)] == nil {
+		if err := l.add(m, mine, id, node.Parent, g); err != nil {
+			return err
+		}
 	}
-	return l.add(m, mine, id, node.Parent, g)
+	s, secrets, ratchets := l.states[nameOfState(g)], at["secrets/"+id].Value, at["ratchets/"+id].Value
+	if l.copies[s] == nil {
+		l.copies[s] = map[*seat]func() (*mls.Group, error){}
+	}
+	l.copies[s][m.seat] = func() (*mls.Group, error) { return l.decode(mine, &node, secrets, ratchets) }
+	return nil
 }
 
 func parseNode(value []byte) (*nodeRecord, error) {
@@ -174,7 +185,7 @@ func (l *ledger) add(m *member, mine map[string]*reading, id, parentID string, g
 	if s.key, err = wire.EventKeyOf(g); err != nil {
 		return err
 	}
-	if s.settings, err = wire.DecodeSettings(g.Context().Extensions); err != nil {
+	if s.settings, err = settingsOf(g.Context().Extensions); err != nil {
 		return err
 	}
 	for _, leaf := range g.Leaves() {
@@ -202,7 +213,7 @@ func (l *ledger) add(m *member, mine map[string]*reading, id, parentID string, g
 
 // open finds the state in which an event was made.
 func (l *ledger) open(e *nostr.Event) (*state, []byte) {
-	ev, err := wire.ParseGroupEvent(e)
+	ev, err := wire.ParseMIPGroupEvent(e) // the looser form
 	if err != nil {
 		return nil, nil
 	}
@@ -233,7 +244,10 @@ func (l *ledger) published(m *member, p *packet) error {
 	case msg.ContentType() == mls.ContentApplication:
 		return l.publishedApp(m, p, s, id)
 	case msg.ContentType() == mls.ContentCommit:
-		return l.publishedCommit(m, s, id, msg)
+		return l.publishedCommit(m, s, id, b, p)
+	}
+	if msg.WireFormat() == mls.WirePrivateMessage {
+		return fmt.Errorf("%s published %s: a proposal in a private message, though all know SelfRemove", m, p.label)
 	}
 	if _, err := s.group.Verify(msg); err != nil {
 		return fmt.Errorf("%s published a proposal that does not verify: %w", m, err)
@@ -283,20 +297,34 @@ func (l *ledger) publishedApp(m *member, p *packet, s *state, id wire.MessageID)
 
 // publishedCommit reads what branch choice needs out of a commit, by the text:
 // a commit is ordinary if it is a bare update or holds SelfRemoves alone.
-func (l *ledger) publishedCommit(m *member, parent *state, id wire.MessageID, msg *mls.Message) error {
+func (l *ledger) publishedCommit(m *member, parent *state, id wire.MessageID, b []byte, p *packet) error {
 	s := l.commits[id]
 	if s == nil || s.parent != parent {
 		return fmt.Errorf("%s published a commit of another state than it stored", m)
+	}
+	s.published, s.date = true, dateOf(p.event)
+	msg, err := mls.DecodeMessage(b)
+	if err != nil {
+		return err
+	}
+	if msg.WireFormat() == mls.WirePrivateMessage {
+		s.sealed = b
+		return nil
 	}
 	v, err := parent.group.Verify(msg)
 	if err != nil {
 		return fmt.Errorf("%s published a commit that does not verify: %w", m, err)
 	}
-	commit := v.(*mls.VerifiedCommit)
+	return l.readCommit(s, v.(*mls.VerifiedCommit))
+}
+
+func (l *ledger) readCommit(s *state, commit *mls.VerifiedCommit) error {
+	parent := s.parent
 	leaf, ok := parent.group.Leaf(commit.Sender().Leaf)
 	if !ok {
-		return fmt.Errorf("%s published a commit from a leaf that is not there", m)
+		return fmt.Errorf("%s published a commit from a leaf that is not there", s.maker.client)
 	}
+	var err error
 	if s.committer, err = wire.LeafAccount(leaf); err != nil {
 		return err
 	}
@@ -321,7 +349,6 @@ func (l *ledger) publishedCommit(m *member, parent *state, id wire.MessageID, ms
 		}
 	}
 	s.privileged = !(len(props) == 0 && path) && !onlyDepartures
-	s.published = true
 	return nil
 }
 

@@ -36,6 +36,9 @@ func (w *World) drawMalice() (Step, bool) {
 	case d < 6:
 		return Step{Verb: "rewrap", Args: []string{fmt.Sprintf("g%d", g), strconv.Itoa(1 + w.rng.IntN(3))}}, true
 	}
+	if w.cfg.Protocol == group.V1 {
+		return w.drawMaliceV1(c, g)
+	}
 	if w.rogues() >= max(1, len(w.clients)/4) && !c.rogue {
 		return Step{}, false // most are honest
 	}
@@ -51,6 +54,23 @@ func (w *World) drawMalice() (Step, bool) {
 	default:
 		return with("violate", violationNames[w.rng.IntN(len(violationNames))])
 	}
+}
+
+// drawMaliceV1 draws something hostile in a group of v1. There an event's date
+// decides, and whoever puts a commit into another event gives it another date. No
+// member commits twice with one key: see older.
+func (w *World) drawMaliceV1(c *Client, g int) (Step, bool) {
+	group := fmt.Sprintf("g%d", g)
+	switch d := w.rng.IntN(10); {
+	case d < 8:
+		return Step{Verb: "rewrap", Args: []string{group, strconv.Itoa(1 + w.rng.IntN(6))}}, true
+	case d < 9:
+		return Step{Verb: "flood", Args: []string{c.name, group, "20"}}, true
+	}
+	if w.rogues() > 0 && !c.rogue {
+		return Step{}, false
+	}
+	return Step{Verb: "garbage", Args: []string{c.name, group}}, true
 }
 
 func (w *World) rogues() (n int) {

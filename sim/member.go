@@ -32,6 +32,7 @@ type member struct {
 	// What the oracle goes by.
 	root     *state
 	received map[wire.MessageID]receipt
+	dates    map[nostr.ID]dated      // of events taken in, for v1
 	unsaid   map[wire.MessageID]bool // own messages given up, because no relay took them
 	highest  uint64                  // epoch it ever was in
 	watch    watch
@@ -48,7 +49,7 @@ type receipt struct{ highest uint64 }
 
 func newMember(c *Client, id string, g *group.Group) *member {
 	m := &member{
-		seat: &seat{c.name, id}, c: c, g: g, told: map[string]bool{}, received: map[wire.MessageID]receipt{},
+		seat: &seat{c.name, id}, c: c, g: g, told: map[string]bool{}, received: map[wire.MessageID]receipt{}, dates: map[nostr.ID]dated{},
 		unsaid: map[wire.MessageID]bool{}, holds: map[string]bool{}, private: map[string]bool{}, asked: map[string]bool{}, kinds: map[string]string{},
 	}
 	m.root = c.w.ledger.named(g.Tip()) // a founder's is not known yet

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/marmotgo/marmot/nostr"
+	"github.com/marmotgo/marmot/wire"
 )
 
 // The rules of convergence.md, written down once more from the text alone and
@@ -22,11 +23,13 @@ const (
 // situation is what one member has to choose from.
 type situation struct {
 	self     nostr.PubKey
-	root     *state          // where its history begins
-	tip      *state          // canonical so far
-	highest  uint64          // epoch it ever was in: what is older than the horizon from there is erased
-	commits  map[*state]bool // commits it has
-	messages []*said         // messages it has
+	root     *state                  // where its history begins
+	tip      *state                  // canonical so far
+	highest  uint64                  // epoch it ever was in: what is older than the horizon from there is erased
+	commits  map[*state]bool         // commits it has
+	messages []*said                 // messages it has
+	dates    map[wire.MessageID]date // of commits, in a group of v1; nil in v2
+	unread   bool                    // it has a commit of which the oracle does not know what it needs
 }
 
 // children returns the commits on a state that the member has, in any order.
@@ -101,6 +104,9 @@ type candidate struct {
 // and nothing follows.
 func (v *situation) choose() (*state, []candidate) {
 	v.edges()
+	if v.dates != nil {
+		return v.chooseEarliest(), nil
+	}
 	start := v.start()
 	var all []candidate
 	for c := range v.commits {

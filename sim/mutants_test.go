@@ -66,6 +66,16 @@ var mutants = []mutant{
 	{"departures are privileged", "v2_authority.go", "(len(props) > 0 && selfRemoves == len(props))", "(len(props) > 0 && selfRemoves > len(props))"},
 	{"everybody may commit", "v2_authority.go", "info.Privileged && !parent.isAdmin(committer)", "info.Privileged && false && !parent.isAdmin(committer)"},
 	{"admins need no leaf", "v2_authority.go", "\treturn allMembers(n.settings.Admins, n.members())\n", "\treturn nil\n"},
+	// Protocol v1.
+	{"v1: the later commit wins", "v1_choose.go", "g.evidenceOf(c).before(g.evidenceOf(best))", "g.evidenceOf(best).before(g.evidenceOf(c))"},
+	{"v1: the first found stays", "v1_choose.go", "(best == nil || g.evidenceOf(c).before(g.evidenceOf(best)))", "best == nil"},
+	{"v1: equal times are not told apart", "generation.go", "bytes.Compare(e.Event[:], other.Event[:])) < 0", "0*bytes.Compare(e.Event[:], other.Event[:])) < 0"},
+	{"v1: the higher id wins", "generation.go", "bytes.Compare(e.Event[:], other.Event[:])) < 0", "bytes.Compare(other.Event[:], e.Event[:])) < 0"},
+	{"v1: the id decides, not the time", "generation.go", "cmp.Compare(e.At, other.At), bytes", "0*cmp.Compare(e.At, other.At), bytes"},
+	{"v1: another event of a commit changes nothing", "generation.go", "\tin.Evidence = ev\n", ""},
+	{"v1: another event of a commit opens no pass", "generation.go", "in.Judged, in.Offered, s.changed = false, false, true", "s.changed = true"},
+	{"v1: nothing is gone back on", "v1_choose.go", "n := g.tip.ancestor(g.oldestCanonical())", "n := g.tip"},
+	{"v1: a pass closes too early", "v1_choose.go", "v1Quiescence = 250 * time.Millisecond", "v1Quiescence = 100 * time.Millisecond"},
 	// Messages and secrets.
 	{"messages on other branches are shown", "advance.go", "return n != nil && n.leadsTo(g.tip)", "return n != nil"},
 	{"copies of a payload are shown", "advance.go", "s.acceptMessage(in, !g.shown(in.Inner))", "s.acceptMessage(in, true)"},

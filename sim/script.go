@@ -7,21 +7,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/marmotgo/marmot/group"
 )
 
 // Script is a history as a person can read it: who does what and when, and
 // what goes wrong. The same script gives the same history, byte for byte.
 type Script struct {
-	Comment []string
-	Random  uint64 // seed of all keys
-	Clients int
-	Relays  int
-	Liars   bool
-	SQLite  bool
-	Join    time.Duration
-	Begin   *Beginning // nil: the script founds its groups
-	Steps   []Step
-	Faults  []Fault
+	Comment  []string
+	Random   uint64         // seed of all keys
+	Protocol group.Protocol // empty for v2
+	Clients  int
+	Relays   int
+	Liars    bool
+	SQLite   bool
+	Join     time.Duration
+	Begin    *Beginning // nil: the script founds its groups
+	Steps    []Step
+	Faults   []Fault
 }
 
 // Step is one thing that somebody does.
@@ -45,6 +48,9 @@ func (s *Script) String() string {
 		fmt.Fprintf(&b, "# %s\n", line)
 	}
 	fmt.Fprintf(&b, "random %d\nclients %d\nrelays %d\n", s.Random, s.Clients, s.Relays)
+	if s.Protocol == group.V1 {
+		fmt.Fprintf(&b, "protocol %s\n", s.Protocol)
+	}
 	if s.Liars {
 		b.WriteString("liars\n")
 	}
@@ -113,6 +119,8 @@ func (s *Script) setting(words []string) (err error) {
 		s.Clients, err = strconv.Atoi(arg)
 	case "relays":
 		s.Relays, err = strconv.Atoi(arg)
+	case "protocol":
+		s.Protocol = group.Protocol(arg)
 	case "liars":
 		s.Liars = true
 	case "sqlite":
@@ -122,6 +130,7 @@ func (s *Script) setting(words []string) (err error) {
 	case "begin":
 		s.Begin = &Beginning{}
 		_, err = fmt.Sscan(strings.Join(words[1:], " "), &s.Begin.Clients, &s.Begin.Relays, &s.Begin.Members, &s.Begin.Admins)
+		s.Begin.V1 = s.Protocol == group.V1
 	case "at":
 		if len(words) < 3 {
 			return errors.New("a step without a verb")

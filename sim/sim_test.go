@@ -241,3 +241,34 @@ func TestSQLite(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoriesV1 plays histories of protocol v1 alone.
+func TestHistoriesV1(t *testing.T) {
+	var sum Stats
+	played := 0
+	for seed := *first; played < *seeds; seed++ {
+		cfg := Draw(seed)
+		if cfg.Protocol != "v1" {
+			cfg.older()
+		}
+		played++
+		w, err := play(t, cfg, nil, nil)
+		if err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+			if *seeds == 1 {
+				t.Logf("%s\n%s", w.Dump(), w.Script())
+			}
+			if *dir != "" {
+				shrink(t, seed, w.Script(), err)
+			}
+			if failFast() {
+				break
+			}
+		}
+		sum.Add(w.Stats)
+	}
+	t.Logf("%d histories of v1: %+v", played, sum)
+	if *seeds >= 60 && (sum.Forks == 0 || sum.Withdrawn == 0 || sum.Unread*20 > sum.Commits) {
+		t.Errorf("the histories are too tame: %+v", sum)
+	}
+}

@@ -17,6 +17,7 @@ type SmallWorld struct {
 	Name    string
 	Admins  int      // of alice, bob, carol, dave and erin, in this order
 	Clients int      // 0 stands for four
+	V1      bool     // the group is of protocol v1
 	Make    []string // script steps without their times; see [SmallWorld.prepare]
 	See     []string // observers
 	Wins    string   // who made the commit that wins, and the how manieth event of that person it is
@@ -38,7 +39,7 @@ type scene struct {
 //	wait           lets a pass go by
 func (s *SmallWorld) prepare(begin *Template) (*scene, error) {
 	b := begin.beginning
-	w, err := New(Config{Clients: b.Clients, Relays: b.Relays, JoinUpdate: 24 * time.Hour, Begin: begin}, nil)
+	w, err := New(Config{Protocol: b.protocol(), Clients: b.Clients, Relays: b.Relays, JoinUpdate: 24 * time.Hour, Begin: begin}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ type ending struct {
 // observe gives an observer inputs in an order, with a pause after each.
 func (at *scene) observe(who string, order []*packet, pause time.Duration, fault Fault) (end ending, err error) {
 	base := at.world
-	w, err := New(Config{Clients: len(base.clients), Relays: 1}, nil)
+	w, err := New(Config{Protocol: base.cfg.Protocol, Clients: len(base.clients), Relays: 1}, nil)
 	if err != nil {
 		return end, err
 	}

@@ -7,15 +7,26 @@ import (
 	"time"
 
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/mls"
 )
 
 // Beginning names a group that a history may begin with: who is in it and how
 // many of them are admins. Founding a group costs as much as half a history,
 // and nothing can go wrong in it that is not also played from scratch.
-type Beginning struct{ Clients, Relays, Members, Admins int }
+type Beginning struct {
+	Clients, Relays, Members, Admins int
+	V1                               bool
+}
 
 func (b Beginning) String() string {
 	return fmt.Sprintf("%d %d %d %d", b.Clients, b.Relays, b.Members, b.Admins)
+}
+
+func (b Beginning) protocol() group.Protocol {
+	if b.V1 {
+		return group.V1
+	}
+	return group.V2
 }
 
 // Template is a world at rest in which a group was founded. Many histories may
@@ -27,7 +38,7 @@ type Template struct {
 
 // NewTemplate founds the group. The caller seeds the keys.
 func NewTemplate(b Beginning) (*Template, error) {
-	w, err := New(Config{Clients: b.Clients, Relays: b.Relays, JoinUpdate: 24 * time.Hour}, nil)
+	w, err := New(Config{Protocol: b.protocol(), Clients: b.Clients, Relays: b.Relays, JoinUpdate: 24 * time.Hour}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +91,7 @@ func (c *Client) begin(from *Client) error {
 		m.effects, m.told = slices.Clone(old.effects), maps.Clone(old.told)
 		m.unsaid = maps.Clone(old.unsaid)
 		m.watch.taken, m.watch.nowTaken = maps.Clone(old.watch.taken), nil
+		m.dates, m.watch.undated = maps.Clone(old.dates), nil
 		m.received, m.holds, m.private = maps.Clone(old.received), maps.Clone(old.holds), maps.Clone(old.private)
 		m.asked, m.kinds, m.addresses = maps.Clone(old.asked), maps.Clone(old.kinds), slices.Clone(old.addresses)
 		m.watch.last, m.watch.unsaved = nil, nil
@@ -107,6 +119,10 @@ func (l *ledger) clone() *ledger {
 	n := *l
 	n.states, n.commits, n.order = maps.Clone(l.states), maps.Clone(l.commits), slices.Clone(l.order)
 	n.said, n.asks, n.messages = maps.Clone(l.said), maps.Clone(l.asks), maps.Clone(l.messages)
+	n.copies = map[*state]map[*seat]func() (*mls.Group, error){}
+	for s, all := range l.copies {
+		n.copies[s] = maps.Clone(all)
+	}
 	n.refs, n.asker = maps.Clone(l.refs), maps.Clone(l.asker)
 	n.junk, n.labels, n.props, n.broken = maps.Clone(l.junk), maps.Clone(l.labels), maps.Clone(l.props), maps.Clone(l.broken)
 	n.bySeat = map[*seat]map[string]*reading{}

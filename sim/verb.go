@@ -46,7 +46,7 @@ func refused(err error) bool {
 	for _, known := range []error{
 		group.ErrNotAdmin, group.ErrNotMember, group.ErrAlreadyMember, group.ErrAdminLeave, group.ErrLastAdmin, group.ErrLeaving,
 		group.ErrRemoved, group.ErrEnded, group.ErrQueueFull,
-		group.ErrDisbanding,
+		group.ErrDisbanding, group.ErrNoDisband,
 	} {
 		if errors.Is(err, known) {
 			return true
@@ -105,7 +105,7 @@ func (w *World) found(args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg := group.CreateConfig{Config: c.config(), Profile: wire.Profile{Name: "sim"}, Signer: key, Proof: proof}
+	cfg := group.CreateConfig{Config: c.config(), Protocol: w.cfg.Protocol, Profile: wire.Profile{Name: "sim"}, Signer: key, Proof: proof}
 	for _, r := range w.relays {
 		cfg.Relays = append(cfg.Relays, r.url)
 	}

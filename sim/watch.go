@@ -12,11 +12,14 @@ import (
 	"github.com/marmotgo/marmot/wire"
 )
 
-// The bounds of a pass (convergence.md, "Convergence policy").
-const (
-	quietTime = time.Second
-	passTime  = 5 * time.Second
-)
+// passTimes are the bounds of a pass (convergence.md, "Convergence policy"); those
+// of v1 are our own.
+func (w *World) passTimes() (quiet, most time.Duration) {
+	if w.cfg.Protocol == group.V1 {
+		return 250 * time.Millisecond, time.Second
+	}
+	return time.Second, 5 * time.Second
+}
 
 // look is what a member shows from outside.
 type look struct {
@@ -44,6 +47,7 @@ type watch struct {
 	durable look      // as stored
 	highest uint64    // epoch as stored
 	unsaved []wire.MessageID
+	undated []nostr.ID // events taken in, not stored yet
 
 	taken    map[nostr.ID]bool // own events that a relay said it took, or gave back
 	nowTaken []nostr.ID        // not stored yet
@@ -95,6 +99,10 @@ func (m *member) took(p *packet) {
 	if !ok {
 		return
 	}
+	if _, ok := m.dates[p.event.ID]; !ok && m.c.w.cfg.Protocol == group.V1 {
+		m.dates[p.event.ID] = dated{id, dateOf(p.event)}
+		m.watch.undated = append(m.watch.undated, p.event.ID)
+	}
 	if _, ok := m.received[id]; !ok {
 		m.received[id] = receipt{m.highest}
 		m.watch.unsaved = append(m.watch.unsaved, id)
@@ -129,6 +137,7 @@ func (m *member) judge(before, after look, in group.Input) error {
 	if m.c.rogue || before.tip == "" {
 		return nil
 	}
+	_, most := m.c.w.passTimes()
 	confirmed := before.pending && after.tip != before.tip && isAccepted(in)
 	closed := before.convergence == group.Syncing && !before.pending && (after.convergence != group.Syncing || after.tip != before.tip)
 	if closed && after.tip == before.tip && m.c.now().Before(m.watch.held) {
@@ -144,7 +153,7 @@ func (m *member) judge(before, after look, in group.Input) error {
 		return m.choseRightly(before, after)
 	case after.tip != before.tip:
 		return fmt.Errorf("%s moved from epoch %d to %d without a pass", m, before.epoch, after.epoch)
-	case before.convergence == group.Syncing && !m.watch.opened.IsZero() && m.c.now().Sub(m.watch.opened) > passTime:
+	case before.convergence == group.Syncing && !m.watch.opened.IsZero() && m.c.now().Sub(m.watch.opened) > most:
 		return fmt.Errorf("%s keeps a pass open for %v", m, m.c.now().Sub(m.watch.opened))
 	}
 	return nil
@@ -155,13 +164,14 @@ func isAccepted(in group.Input) bool {
 	return ok && r.Accepted
 }
 
-// onTime demands a quiet second, or five seconds, before a pass ends.
+// onTime demands a quiet time, or the longest one, before a pass ends.
 func (m *member) onTime(before look) error {
 	now := m.c.now()
 	if m.watch.opened.IsZero() || now.Before(m.watch.opened) {
 		return nil // a restart, or a clock that went back
 	}
-	if now.Sub(m.watch.opened) < passTime && now.Sub(m.watch.extend) < quietTime {
+	quiet, most := m.c.w.passTimes()
+	if now.Sub(m.watch.opened) < most && now.Sub(m.watch.extend) < quiet {
 		return fmt.Errorf("%s closed a pass %v after it was opened and %v after the last commit", m, now.Sub(m.watch.opened), now.Sub(m.watch.extend))
 	}
 	return nil
@@ -169,7 +179,8 @@ func (m *member) onTime(before look) error {
 
 // wakesInTime demands that an open pass does not wait past its five seconds.
 func (m *member) wakesInTime(after look, out *group.Output) error {
-	end := m.watch.opened.Add(passTime)
+	_, most := m.c.w.passTimes()
+	end := m.watch.opened.Add(most)
 	if m.c.rogue || after.convergence != group.Syncing || m.watch.opened.IsZero() || m.c.now().Before(m.watch.opened) {
 		return nil
 	}
@@ -184,6 +195,10 @@ func (m *member) choseRightly(before, after look) error {
 	v := m.situation(before.tip)
 	if v == nil {
 		return fmt.Errorf("%s is in a state that nobody made", m)
+	}
+	if v.unread {
+		m.c.w.Stats.Unread++
+		return nil
 	}
 	want, _ := v.choose()
 	if want == nil {
@@ -203,9 +218,14 @@ func (m *member) situation(tip string) *situation {
 	if v.root == nil || v.tip == nil {
 		return nil
 	}
+	l.reveal()
+	if m.c.w.cfg.Protocol == group.V1 {
+		v.dates = m.datesOfCommits()
+	}
 	for id := range m.received {
 		if s := l.commits[id]; s != nil && l.broken[id] == "" && !m.private[id.String()] && m.knows(s.needs) {
 			v.commits[s] = true
+			v.unread = v.unread || s.sealed != nil
 		}
 		if a := l.said[id]; a != nil {
 			v.messages = append(v.messages, a)
@@ -268,7 +288,10 @@ func (m *member) forgetUnsaved(records []group.Record) {
 	for _, id := range m.watch.unsaved {
 		delete(m.received, id)
 	}
-	m.watch.unsaved, m.watch.nowTaken = nil, nil
+	for _, id := range m.watch.undated {
+		delete(m.dates, id)
+	}
+	m.watch.unsaved, m.watch.undated, m.watch.nowTaken = nil, nil, nil
 	m.highest = m.watch.highest
 	m.holds, m.private = map[string]bool{}, map[string]bool{}
 	m.note(&group.Output{Records: records})
@@ -276,7 +299,7 @@ func (m *member) forgetUnsaved(records []group.Record) {
 
 // saved notes that what was taken in is durable.
 func (m *member) saved() {
-	m.watch.unsaved = m.watch.unsaved[:0]
+	m.watch.unsaved, m.watch.undated = m.watch.unsaved[:0], m.watch.undated[:0]
 	for _, id := range m.watch.nowTaken {
 		if m.watch.taken == nil {
 			m.watch.taken = map[nostr.ID]bool{}

@@ -50,7 +50,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 		cfg: cfg, start: time.Unix(1_790_000_000, 0), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
 		fate: fate{rng: rand.New(rand.NewPCG(cfg.Seed, 2))}, cut: map[string]bool{}, packets: map[nostr.ID]*packet{}, tries: map[string]int{}, withholds: map[string]bool{},
 		ledger: newLedger(), cover: cover, transcript: transcript{sha256.New()},
-		script: Script{Random: cfg.Seed, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, SQLite: cfg.SQLite, Join: cfg.JoinUpdate},
+		script: Script{Random: cfg.Seed, Protocol: cfg.Protocol, Clients: cfg.Clients, Relays: cfg.Relays, Liars: cfg.Liars, SQLite: cfg.SQLite, Join: cfg.JoinUpdate},
 	}
 	for i := range cfg.Relays {
 		w.relays = append(w.relays, newRelay(i, cfg.Liars))
@@ -74,7 +74,7 @@ func New(cfg Config, cover *Coverage) (*World, error) {
 
 // NewScripted prepares a world that plays a script.
 func NewScripted(s *Script, begin *Template, cover *Coverage, dir string) (*World, error) {
-	w, err := New(Config{Seed: s.Random, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, SQLite: s.SQLite, JoinUpdate: s.Join, Begin: begin, Dir: dir}, cover)
+	w, err := New(Config{Seed: s.Random, Protocol: s.Protocol, Clients: s.Clients, Relays: s.Relays, Liars: s.Liars, SQLite: s.SQLite, JoinUpdate: s.Join, Begin: begin, Dir: dir}, cover)
 	if err != nil {
 		return nil, err
 	}
