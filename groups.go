@@ -368,7 +368,7 @@ type NewGroup struct {
 	Relays      []string // of the group; nil means the account's own
 	Invite      []Contact
 	Admins      []nostr.PubKey // of those invited, who are admins from the start
-	Retention   time.Duration // how long messages should be kept; 0 is for ever
+	Retention   time.Duration  // how long messages should be kept; 0 is for ever
 }
 
 // CreateGroup founds a group with the account as its admin. It returns when

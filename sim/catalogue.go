@@ -69,7 +69,7 @@ var older = []SmallWorld{
 	{Name: "two admins in one second", Make: []string{"rename alice g0", "rename bob g0"}},
 	{Name: "the earlier one is an update", Make: []string{"update bob g0", "wait", "wait", "rename alice g0"}, Wins: "bob 1"},
 	{Name: "depth is nothing", Make: []string{"update bob g0", "wait", "wait", "rename alice g0", "wait", "rename alice g0", "say alice g0"}, Wins: "bob 1"},
-	{Name: "a fork below the winner", Make: []string{"rename alice g0", "wait", "wait", "give bob alice", "base", "rename alice g0", "wait", "wait", "rename bob g0"}, Wins: "alice 1"},
+	{Name: "a fork below the winner", Make: []string{"rename alice g0", "wait", "wait", "give bob alice", "give carol alice", "base", "rename alice g0", "wait", "wait", "rename bob g0"}, Wins: "alice 2"},
 	{Name: "a rewrapped commit", Make: []string{"rename alice g0", "wait", "wait", "rename bob g0", "rewrap g0 1"}},
 	{Name: "talk on both branches", Make: []string{"rename alice g0", "say alice g0", "wait", "wait", "rename bob g0", "say bob g0"}, Wins: "alice 1"},
 	{Name: "a departure of v1", Make: []string{"leave dave g0", "give alice dave", "wait", "rename bob g0"}, Acts: true},

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"time"
+
+	"github.com/marmotgo/marmot/group"
 )
 
 var (
@@ -203,7 +205,7 @@ func TestHalves(t *testing.T) {
 	for i := range *halves {
 		seed := uint64(i + 1)
 		cfg := Draw(seed)
-		cfg.Beginning = Beginning{Clients: 4, Relays: 2, Members: 4, Admins: 3}
+		cfg.Protocol, cfg.Beginning = group.V2, Beginning{Clients: 4, Relays: 2, Members: 4, Admins: 3}
 		cfg.Clients, cfg.Relays, cfg.Groups, cfg.JoinUpdate, cfg.Liars, cfg.SQLite = 4, 2, 1, 24*time.Hour, false, false
 		cfg.Split, cfg.Busy, cfg.Actions, cfg.Unreachable, cfg.Cut, cfg.Malice = true, true, 20+i%20, 0, 0, 0
 		cfg.Pace, cfg.Delay = 1500*time.Millisecond, 100*time.Millisecond
