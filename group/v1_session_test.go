@@ -135,7 +135,50 @@ func TestRecordedV1Session(t *testing.T) {
 	if members := g.Status().Members; len(members) != 2 {
 		t.Errorf("%d members", len(members))
 	}
+	checkRecordedSelfRemove(t, g)
 	recordedJoin(t, &s, "carol", now)
+}
+
+// checkRecordedSelfRemove makes bob's SelfRemove of the last epoch, byte for byte,
+// and the Remove that was computed beside it, and opens their event.
+func checkRecordedSelfRemove(t *testing.T, g *Group) {
+	t.Helper()
+	type proposal struct {
+		Message string `json:"mls_message"`
+		Ref     string `json:"proposal_ref"`
+	}
+	var v struct {
+		Seed       string                        `json:"signature_private_seed"`
+		SelfRemove proposal                      `json:"self_remove"`
+		Remove     proposal                      `json:"control_remove"`
+		Content    struct{ Key, Content string } `json:"kind_445_content"`
+	}
+	if err := json.Unmarshal(vectors.Read(t, "mip/self-remove.json"), &v); err != nil {
+		t.Fatal(err)
+	}
+	state := g.tip.state
+	signer := ed25519.NewKeyFromSeed(bytesOf(t, v.Seed))
+	for p, want := range map[mls.Proposal]proposal{mls.SelfRemove{}: v.SelfRemove, mls.Remove{Removed: state.Self()}: v.Remove} {
+		message, verified, err := state.ProposeVerified(signer, p, mls.FrameConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ref := verified.Ref(); hex.EncodeToString(message) != want.Message || hex.EncodeToString([]byte(ref)) != want.Ref {
+			t.Errorf("%T: %x with reference %x", p, message, ref)
+		}
+	}
+	key, err := wire.EventKeyOf(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &nostr.Event{Kind: wire.KindGroupEvent, Content: v.Content.Content, Tags: nostr.Tags{{"h", hex.EncodeToString(g.Settings().Routing.GroupID[:])}}}
+	parsed, err := wire.ParseMIPGroupEvent(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := parsed.Open(key); !ok || hex.EncodeToString(b) != v.SelfRemove.Message {
+		t.Errorf("opened as %x, %v", b, ok)
+	}
 }
 
 func fmtEpoch(n uint64) string { return string(rune('0' + n)) }

@@ -41,20 +41,31 @@ const (
 // ConversationKey returns the NIP-44 v2 key shared by the owner of k and p. It
 // returns [ErrBadKey] when one of the keys is not valid.
 func ConversationKey(k SecretKey, p PubKey) (Conversation, error) {
-	d, ok := k.scalar()
-	defer d.Zero()
-	point, onCurve := lift(p)
-	if !ok || !onCurve {
-		return Conversation{}, ErrBadKey
+	shared, err := SharedX(k, p)
+	if err != nil {
+		return Conversation{}, err
 	}
-	var shared secp256k1.JacobianPoint
-	secp256k1.ScalarMultNonConst(&d, &point, &shared)
-	shared.ToAffine()
-	prk, err := hkdf.Extract(sha256.New, shared.X.Bytes()[:], []byte("nip44-v2"))
+	prk, err := hkdf.Extract(sha256.New, shared[:], []byte("nip44-v2"))
 	if err != nil {
 		return Conversation{}, err
 	}
 	return Conversation(prk), nil
+}
+
+// SharedX returns the x coordinate, 32 bytes, of k times the point of p with even y
+// (BIP-340): the secret that k's owner and p's share. It is not hashed. The error is
+// [ErrBadKey].
+func SharedX(k SecretKey, p PubKey) (x [32]byte, err error) {
+	d, ok := k.scalar()
+	defer d.Zero()
+	point, onCurve := lift(p)
+	if !ok || !onCurve {
+		return x, ErrBadKey
+	}
+	var shared secp256k1.JacobianPoint
+	secp256k1.ScalarMultNonConst(&d, &point, &shared)
+	shared.ToAffine()
+	return *shared.X.Bytes(), nil
 }
 
 // Encrypt returns the NIP-44 v2 payload of plaintext under a random nonce. The
