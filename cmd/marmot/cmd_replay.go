@@ -42,6 +42,7 @@ type decisionRank struct {
 	Witnesses  int    `json:"witness_score"`
 	Privileged bool   `json:"privileged"`
 	Committer  string `json:"committer"`
+	Evidence   string `json:"evidence,omitempty"` // of v1: the event of the tip
 }
 
 func (a *app) replayCommand() *cobra.Command {
