@@ -36,7 +36,7 @@ func (a *Account) KeyPackages(ctx context.Context) ([]KeyPackageInfo, error) {
 		return nil
 	})
 	slices.SortFunc(out, func(x, y KeyPackageInfo) int {
-		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(x.Ref, y.Ref))
+		return cmp.Or(y.CreatedAt.Compare(x.CreatedAt), cmp.Compare(y.Protocol, x.Protocol), cmp.Compare(x.Ref, y.Ref))
 	})
 	return out, err
 }

@@ -74,6 +74,8 @@ type agreement interface {
 	vouches() bool
 	// supports reports why somebody cannot become a member.
 	supports(k *wire.KeyPackageEvent, n *node) error
+	// unavailable names what of the settings this client cannot do or read.
+	unavailable(set *wire.Settings) []string
 	// amend returns the proposals that bring a change about, by value.
 	amend(n *node, a amendment) ([]mls.Proposal, error)
 }

@@ -111,7 +111,7 @@ func (g *Group) Status() Status {
 	}
 	if set := g.tip.settings; set != nil {
 		s.Admins, s.Retention = slices.Clone(set.Admins), uint64(set.Retention)
-		s.Unavailable = wire.Unavailable(set.Required)
+		s.Unavailable = g.gen.unavailable(set)
 		if set.Profile != nil {
 			s.Name, s.Description = set.Profile.Name, set.Profile.Description
 		}

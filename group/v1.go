@@ -115,6 +115,13 @@ func (v1) supports(k *wire.KeyPackageEvent, n *node) error {
 	return nil
 }
 
+func (v1) unavailable(set *wire.Settings) []string {
+	if set.Data == nil || !set.Data.Newer() { // of a copy that was removed there is less
+		return nil
+	}
+	return []string{fmt.Sprintf("some group settings, written in version %d of their format: they are kept, and cannot be changed here", set.Data.Version)}
+}
+
 func (v1) amend(n *node, a amendment) ([]mls.Proposal, error) {
 	if n.settings.Data.Newer() {
 		return nil, ErrNewerData

@@ -266,3 +266,45 @@ func TestV1BadInput(t *testing.T) {
 		t.Errorf("epoch %d became %d", before, alice.g.Epoch())
 	}
 }
+
+// TestV1NewerData has an app of the future write the group's settings: what is known
+// of them is read and shown, nothing is written over, and the person is told why.
+func TestV1NewerData(t *testing.T) {
+	w, all := quartetV1(t)
+	alice, bob := all[0], all[1]
+	n := alice.g.tip
+	signer, _ := alice.g.signer(n)
+	d := *n.settings.Data
+	d.Name, d.Version = "from the future", 7
+	d.Admins = wire.NewAdmins(alice.pub(), bob.pub())
+	ext := n.state.Context().Extensions.Clone()
+	for i := range ext {
+		if ext[i].Type == wire.ExtGroupData {
+			ext[i].Data = append(d.Append(nil), 0, 1, 2, 3) // the lifetime's length, and fields nobody knows
+		}
+	}
+	staged, err := n.state.Commit(signer, mls.CommitConfig{Proposals: []mls.Proposal{mls.GroupContextExtensions{Extensions: ext}}, Path: mls.PathAlways, Private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := v1{}.seal(n, staged.Message, nostr.Timestamp(w.now.Unix()), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.receive(e)
+	w.advance(2 * time.Second)
+	s := bob.g.Status()
+	if s.Name != "from the future" || len(s.Unavailable) != 1 || len(s.Admins) != 2 {
+		t.Fatalf("%+v", s)
+	}
+	bob.restart()
+	bob.step(SetProfile{Ref: "rename", Profile: wire.Profile{Name: "mine"}})
+	if !slices.ContainsFunc(bob.effects, func(e Effect) bool { return e.Kind == EffectFailed && e.Text == ErrNewerData.Error() }) {
+		t.Errorf("the rename did not fail: %+v", bob.effects)
+	}
+	bob.say("talk goes on")
+	bob.step(SelfUpdate{})
+	if got, _ := bob.g.tip.state.Context().Extensions.Find(wire.ExtGroupData); !slices.Equal(got, ext[0].Data) && !slices.Equal(got, ext[len(ext)-1].Data) {
+		t.Errorf("the settings became %x", got)
+	}
+}

@@ -87,6 +87,8 @@ func (v2) vouches() bool { return true }
 
 func (v2) supports(k *wire.KeyPackageEvent, n *node) error { return k.Supports(n.settings) }
 
+func (v2) unavailable(set *wire.Settings) []string { return wire.Unavailable(set.Required) }
+
 func (v2) amend(_ *node, a amendment) ([]mls.Proposal, error) {
 	var out []mls.Proposal
 	set := func(id mls.ComponentID, data []byte) {

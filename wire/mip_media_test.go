@@ -2,7 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/marmotgo/marmot/nostr"
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 type mediaVector struct {
@@ -161,4 +166,50 @@ func FuzzMIPMedia(f *testing.F) {
 			t.Errorf("%+v, then %+v, %v", m, again, err)
 		}
 	})
+}
+
+// TestMIP06Vectors checks the rest of the draft for several devices, of which nothing
+// is built: the id of its authorization event, and its pairing message.
+func TestMIP06Vectors(t *testing.T) {
+	v := readMIP[struct {
+		Event   json.RawMessage `json:"auth_event"`
+		Pairing struct {
+			New      string `json:"new_device_secret"`
+			Existing string `json:"existing_device_secret"`
+			Public   string `json:"existing_device_pub"`
+			AAD      string `json:"aad"`
+			Nonce    string `json:"nonce"`
+			Payload  string `json:"payload"`
+			Wire     string `json:"wire"`
+		} `json:"pairing"`
+	}](t, "mip06.json")
+	e, err := nostr.ParseRumor(v.Event)
+	if err != nil || e.Kind != KindIdentityProof {
+		t.Errorf("%+v, %v", e, err) // the id is checked with it
+	}
+	p := v.Pairing
+	existing, err := ecdh.X25519().NewPrivateKey(unhex(t, p.Existing))
+	if err != nil || hex.EncodeToString(existing.PublicKey().Bytes()) != p.Public {
+		t.Fatal(err)
+	}
+	other, err := ecdh.X25519().NewPrivateKey(unhex(t, p.New))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := other.ECDH(existing.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := hkdf.Key(sha256.New, shared, []byte("marmot-pairing-v1"), "marmot-pairing-key", 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := chacha20poly1305.New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := unhex(t, p.Wire)[32+12:]
+	if got, err := aead.Open(nil, unhex(t, p.Nonce), sealed, unhex(t, p.AAD)); err != nil || hex.EncodeToString(got) != p.Payload {
+		t.Errorf("%x, %v", got, err)
+	}
 }

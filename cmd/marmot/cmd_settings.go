@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
 	"github.com/spf13/cobra"
 )
 
@@ -113,6 +114,9 @@ func (a *app) groupsRetention() *cobra.Command {
 			}
 			if err := g.SetRetention(ctx, kept); err != nil {
 				return err
+			}
+			if st.Protocol == group.V1 && kept > 0 {
+				fmt.Fprintln(a.err, "marmot: warning: members with marmot-ts or MDK up to 0.8.0 cannot read the settings of a v1 group with a time limit, and are out of it until it is off")
 			}
 		}
 		text := "Messages are kept for ever."
