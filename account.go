@@ -107,6 +107,7 @@ type Account struct {
 	packages    map[string]*keyPackage
 	own         map[nostr.ID]*ownEvent
 	feeds       map[string]*feed
+	routes      map[[32]byte][]string        // groups by the public ids that they are found under
 	gathers     map[string]*gather           // by group
 	gatherQueue []*gather                    // that have not started
 	gathering   int                          // that have
@@ -117,7 +118,7 @@ type Account struct {
 	asking      map[string]bool              // requests of groups at the signer
 	waiters     map[string]waiter            // by the reference of what they wait for
 	ticked      time.Time
-	started     bool                    // all groups are loaded
+	started     bool                    // relays are followed
 	announcing  bool                    // the relay lists are being signed
 	announceAt  time.Time               // not before, after a refusal
 	logins      int                     // connections to inboxes that were given up
@@ -144,16 +145,24 @@ type accountRecord struct {
 	Listed      bool          `json:"listed,omitempty"`   // its relay lists are signed and stored
 	// Packaged is true when the list of relays with its key packages (kind 10051,
 	// for apps of v1) is signed and stored.
-	Packaged bool                   `json:"packaged,omitempty"`
-	Swept    time.Time              `json:"swept,omitzero"`    // relays were asked for stray key packages
-	Retired  map[nostr.ID]time.Time `json:"retired,omitempty"` // events of key packages to be deleted, and until when they are looked for
+	Packaged   bool                   `json:"packaged,omitempty"`
+	Swept      time.Time              `json:"swept,omitzero"`       // relays were asked for stray key packages
+	Summarized bool                   `json:"summarized,omitempty"` // there is a summary of every group
+	Retired    map[nostr.ID]time.Time `json:"retired,omitempty"`    // events of key packages to be deleted, and until when they are looked for
 }
 
 // live is a group and what the account keeps beside it.
 type live struct {
-	key   string // MLS group id in hex
-	state *group.Group
+	key   string       // MLS group id in hex
+	state *group.Group // nil while it is not loaded
 	wake  time.Time
+	used  time.Time // last
+
+	summary summary // as stored, which is all that is known while it is not loaded
+	stored  []byte  // the summary's bytes; nil if there is none
+	roster  roster
+	stale   bool // the summary asks for more than there is to do
+	damaged bool // the summary could not be read
 
 	addresses []group.Address // of state, as of its last change of epoch
 	taken     taken           // nil until it is needed
@@ -336,8 +345,13 @@ func (a *Account) loop() {
 // relays are subscribed to.
 func (a *Account) start() {
 	if err := a.loadGroups(); err != nil {
-		a.cfg.Log.Error("a group could not be loaded", "error", err)
+		a.cfg.Log.Error("the groups could not be loaded", "error", err)
 	}
+	a.work(func(context.Context) { a.post(a.begin) }) // who asks what there is goes first
+}
+
+// begin turns to the relays.
+func (a *Account) begin() {
 	a.started = true
 	a.follow()
 	a.resumeOwn()
@@ -353,6 +367,7 @@ func (a *Account) stop() {
 	for _, w := range a.waiters {
 		w.done <- ErrClosed
 	}
+	a.unsaved = append(a.unsaved, a.staleSummaries()...)
 	a.keepRelays()
 	a.flushTaken()
 	if err := a.flush(); err != nil {
@@ -403,11 +418,8 @@ func (a *Account) tick() {
 			a.reload(key)
 		}
 	}
-	for _, l := range a.groups {
-		if !l.wake.IsZero() && !now.Before(l.wake) {
-			_, _ = a.step(l, group.Tick{}) // logged where it fails; the group was loaded again
-		}
-	}
+	a.wakeGroups(now)
+	a.unsaved = append(a.unsaved, a.staleSummaries()...)
 	a.retryOwn(now)
 	a.refill(now)
 	a.eraseOutlived(now)
@@ -419,6 +431,22 @@ func (a *Account) tick() {
 	if s, ok := a.cfg.Store.(interface{ Tidy() error }); ok {
 		if err := s.Tidy(); err != nil {
 			a.cfg.Log.Warn("deleted values were not overwritten yet", "error", err)
+		}
+	}
+}
+
+// wakeGroups gives time to the groups that asked for it.
+func (a *Account) wakeGroups(now time.Time) {
+	due := 0
+	for _, l := range a.groups {
+		if l.wake.IsZero() || now.Before(l.wake) {
+			continue
+		}
+		if due++; due > maxDue {
+			return // the next tick follows at once
+		}
+		if a.rouse(l) == nil {
+			_, _ = a.step(l, group.Tick{}) // logged where it fails; the group was loaded again
 		}
 	}
 }

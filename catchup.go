@@ -352,7 +352,7 @@ func (a *Account) verifyNext(g *gather) {
 // hopeful sets aside what the group has no room for before it is verified.
 func (a *Account) hopeful(g *gather, events []*nostr.Event) (out []*nostr.Event) {
 	l := a.groups[g.key]
-	if l == nil || !l.state.Crowded() {
+	if l == nil || l.state == nil || !l.state.Crowded() {
 		return events
 	}
 	for _, e := range events {
@@ -384,7 +384,7 @@ func (a *Account) takeIn(g *gather) {
 	g.taking = false
 	n := g.whole()
 	if g.sorted == 0 {
-		if l := a.groups[g.key]; l != nil {
+		if l := a.groups[g.key]; l != nil && a.rouse(l) == nil {
 			l.state.Sort(a.cfg.Now(), g.ready[:n])
 		}
 	}
@@ -522,11 +522,18 @@ func (b *batch) receive(e *nostr.Event) bool {
 		return true
 	}
 	found, settled := false, true
-	for _, l := range b.a.groups {
-		if !slices.ContainsFunc(l.addresses, func(ad group.Address) bool { return ad.GroupID == id }) {
+	for _, key := range b.a.routes[id] {
+		l := b.a.groups[key]
+		if l == nil {
 			continue
 		}
 		found = true
+		if l.state == nil && b.a.tookBefore(l, e) {
+			continue // a relay's newest event, at every start
+		}
+		if b.a.rouse(l) != nil {
+			return false
+		}
 		b.groups[l.key] = true
 		settled = b.received(l, e) && settled
 	}
@@ -592,6 +599,16 @@ func (b *batch) store() error {
 	return b.a.write(records, entries)
 }
 
+// outs are the outputs of one group.
+func (b *batch) outs(l *live) (outs []group.Output) {
+	for _, s := range b.steps {
+		if s.live == l {
+			outs = append(outs, s.out)
+		}
+	}
+	return outs
+}
+
 // records merges what the steps store: of each key the last value, in the
 // order of the steps.
 func (b *batch) records() (records, entries []group.Record) {
@@ -610,6 +627,7 @@ func (b *batch) records() (records, entries []group.Record) {
 	}
 	for key := range b.groups {
 		if l := b.a.groups[key]; l != nil {
+			records = append(records, b.a.summarize(l, b.outs(l)...)...)
 			records = append(records, b.a.takenRecords(l, takenPart)...)
 		}
 	}

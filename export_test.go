@@ -30,3 +30,19 @@ func (a *Account) TakeFrames(frames [][]byte) (settled int, err error) {
 	})
 	return settled, err
 }
+
+// MaxLoaded is how many groups are kept in memory.
+const MaxLoaded = maxLoaded
+
+// Loaded returns how many groups are in memory.
+func (a *Account) Loaded() (n int) {
+	_ = a.do(a.ctx, func() error {
+		for _, l := range a.groups {
+			if l.state != nil {
+				n++
+			}
+		}
+		return nil
+	})
+	return n
+}

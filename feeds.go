@@ -91,7 +91,11 @@ func groupFeed(address group.Address, url string) string {
 
 // follow opens the feeds that the account needs and closes the others.
 func (a *Account) follow() {
+	if !a.started {
+		return
+	}
 	wanted := map[string]*feed{}
+	a.routes = map[[32]byte][]string{}
 	for _, url := range a.record.inboxes(a.cfg.Now()) {
 		f := &feed{
 			key: "inbox/" + url, url: url, purpose: a.inboxPurpose(), overlap: inboxOverlap, take: a.takeWrap,
@@ -101,6 +105,7 @@ func (a *Account) follow() {
 	}
 	for _, l := range a.groups {
 		for _, address := range l.addresses {
+			a.routes[address.GroupID] = append(a.routes[address.GroupID], l.key)
 			h := hex.EncodeToString(address.GroupID[:])
 			for _, url := range address.Relays {
 				f := &feed{
@@ -184,7 +189,7 @@ func (a *Account) takeLive(ctx context.Context, f *feed, e *nostr.Event) {
 // hopeless refuses an event of a flood before it costs a signature.
 func (a *Account) hopeless(ctx context.Context, f *feed, e *nostr.Event) (refused bool) {
 	err := a.do(ctx, func() error {
-		if l := a.groups[f.group]; l != nil && l.state.Hopeless(a.cfg.Now(), e) {
+		if l := a.groups[f.group]; l != nil && l.state != nil && l.state.Hopeless(a.cfg.Now(), e) {
 			a.refused.add(string(group.ResourceRefused))
 			a.fillLater(f)
 			refused = true
@@ -362,6 +367,9 @@ func (a *Account) Synced(ctx context.Context) (complete, asked int, err error) {
 type syncState struct{ complete, asked, open, uncovered, healthy int }
 
 func (a *Account) syncState() (s syncState) {
+	if !a.started {
+		return syncState{open: 1, uncovered: 1, healthy: 1}
+	}
 	answered := map[string]bool{} // groups, and "" for the inbox
 	for _, f := range a.feeds {
 		if f.synced {

@@ -86,6 +86,12 @@ func (a *Account) flushed() bool {
 		}
 	}
 	for _, l := range a.groups {
+		if l.state == nil {
+			if l.summary.Busy {
+				return false
+			}
+			continue
+		}
 		st := l.state.Status()
 		if st.Removed || st.Cause != "" {
 			continue

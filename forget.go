@@ -25,7 +25,7 @@ func (a *Account) Forget(ctx context.Context, id string, anyway bool) error {
 		case !anyway && (suspended || l.going()):
 			return ErrStillMember
 		}
-		records := []group.Record{{Key: keySince + id}, {Key: keyMigrated + id}}
+		records := []group.Record{{Key: keySince + id}, {Key: keyMigrated + id}, {Key: keySummary + id}, {Key: keyRoster + id}}
 		if err := a.dropRemnant(id, &records); err != nil {
 			return err
 		}

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,30 +23,53 @@ const publishTimeout = 15 * time.Second
 // purposeGroup marks connections that carry group traffic. They never log in.
 const purposeGroup relay.Purpose = "group"
 
-// loadGroups loads every group from the store. One that does not load is left
-// aside and reported; the others go on.
+// loadGroups reads which groups there are, and loads those that have something to
+// do or cannot be told of without.
 func (a *Account) loadGroups() error {
-	keys := map[string]bool{}
-	for r, err := range a.cfg.Store.Range(keyGroups) {
-		if err != nil && !errors.Is(err, group.ErrCorrupt) {
+	if err := a.loadSummaries(); err != nil {
+		return err
+	}
+	if !a.record.Summarized {
+		if err := a.summarizeAll(); err != nil {
 			return err
 		}
-		if key, _, ok := strings.Cut(strings.TrimPrefix(r.Key, keyGroups), "/"); ok {
-			keys[key] = true
-		}
 	}
-	for key := range keys {
-		a.reload(key)
+	for _, l := range slices.Collect(maps.Values(a.groups)) {
+		if l.stored == nil || l.summary.Busy {
+			_ = a.rouse(l) // suspended, if it fails; the others go on
+		}
 	}
 	return nil
 }
 
-// loadGroup makes a group what the store says it is. Without any records there
-// is no group.
-func (a *Account) loadGroup(key string) error {
+// summarizeAll finds the groups of an account from before there were summaries.
+func (a *Account) summarizeAll() error {
+	record := a.record
+	record.Summarized = true
+	records := []group.Record{{Key: keyAccount, Value: encode(record)}}
+	for r, err := range a.cfg.Store.Range(keyGroups) {
+		if err != nil && !errors.Is(err, group.ErrCorrupt) {
+			return err
+		}
+		key, _, ok := strings.Cut(strings.TrimPrefix(r.Key, keyGroups), "/")
+		if ok && a.groups[key] == nil {
+			l := &live{key: key, born: nostr.Timestamp(a.cfg.Now().Unix())}
+			a.groups[key] = l
+			records = append(records, l.begins(0))
+		}
+	}
+	if err := a.write(records, nil); err != nil {
+		return err
+	}
+	a.record = record
+	return nil
+}
+
+// readState makes a group what the store says it is.
+func (a *Account) readState(l *live) error {
 	var records []group.Record
 	var damage error
-	prefix := keyGroups + key + "/"
+	prefix := keyGroups + l.key + "/"
 	for r, err := range a.cfg.Store.Range(prefix) {
 		if errors.Is(err, group.ErrCorrupt) {
 			damage = err // the rest may show which group it was
@@ -59,24 +82,21 @@ func (a *Account) loadGroup(key string) error {
 		records = append(records, r)
 	}
 	if len(records) == 0 && damage == nil {
-		return nil
+		damage = fmt.Errorf("%w: there are no records", group.ErrCorrupt)
 	}
 	g, out, err := a.restore(records, damage)
 	if err != nil {
 		return err
 	}
-	l := a.newLive(key, g)
-	b, err := a.cfg.Store.Get(keySince + key)
-	if err != nil {
-		return err
-	}
-	if b != nil {
-		_ = json.Unmarshal(b, &l.since) // unreadable: everything is fetched
-	}
+	l.state, l.stale = g, true
 	if err := a.store(l, out, nil); err != nil {
 		return err
 	}
 	a.carryOut(l, out)
+	if now := g.Addresses(); !slices.EqualFunc(now, l.addresses, sameAddress) {
+		l.addresses = now
+		a.follow()
+	}
 	return nil
 }
 
@@ -98,6 +118,7 @@ func (a *Account) restore(records []group.Record, damage error) (*group.Group, g
 // suspension is a group that could not be loaded: nothing is done with it
 // until it can, and what arrives for it stays obtainable.
 type suspension struct {
+	live    *live
 	retryAt time.Time
 	tries   int
 }
@@ -108,22 +129,46 @@ const (
 	suspendLast  = 5 * time.Minute
 )
 
-// reload brings a group back to what is stored, after a failed write or step.
+// reload brings a group back to what is stored, after a failed write or step, or a
+// suspension.
 func (a *Account) reload(key string) {
-	delete(a.groups, key)
-	if err := a.loadGroup(key); err != nil {
-		a.cfg.Log.Error("a group could not be loaded", "error", err)
-		s := a.suspended[key]
-		s.retryAt = a.cfg.Now().Add(min(suspendFirst<<min(s.tries, 16), suspendLast))
-		s.tries++
-		a.suspended[key] = s
-		return
+	l := a.groups[key]
+	if l == nil {
+		l = a.suspended[key].live
 	}
-	delete(a.suspended, key)
+	if l == nil {
+		return // it was never stored
+	}
+	l.state, l.taken, l.stored = nil, nil, nil
+	a.groups[key] = l
+	if a.rouse(l) == nil {
+		delete(a.suspended, key)
+	}
+}
+
+// suspend sets a group aside that could not be loaded.
+func (a *Account) suspend(l *live, err error) {
+	a.cfg.Log.Error("a group could not be loaded", "error", err)
+	s := a.suspended[l.key]
+	s.retryAt = a.cfg.Now().Add(min(suspendFirst<<min(s.tries, 16), suspendLast))
+	s.tries++
+	s.live = l
+	l.state = nil
+	a.suspended[l.key] = s
+	delete(a.groups, l.key)
 }
 
 // group returns a group that can be worked with.
 func (a *Account) group(key string) (*live, error) {
+	l, err := a.known(key)
+	if err == nil && a.rouse(l) != nil {
+		err = ErrSuspended
+	}
+	return l, err
+}
+
+// known returns a group that may not be loaded.
+func (a *Account) known(key string) (*live, error) {
 	if _, ok := a.suspended[key]; ok {
 		return nil, ErrSuspended
 	}
@@ -168,6 +213,7 @@ func (a *Account) store(l *live, out group.Output, also []group.Record) error {
 		records = append(records, r)
 	}
 	entries := a.entries(l, out.Effects)
+	records = append(records, a.summarize(l, out)...)
 	if len(records)+len(entries) == 0 {
 		return nil
 	}
@@ -183,6 +229,9 @@ func (a *Account) carryOut(l *live, out group.Output) {
 		}
 	}
 	known := a.groups[l.key] == l
+	if !known {
+		a.letOneGo()
+	}
 	a.groups[l.key] = l
 	l.wake = out.Wake
 	if l.state.Crowded() {
@@ -205,6 +254,10 @@ func (a *Account) carryOut(l *live, out group.Output) {
 			a.follow()
 		}
 	}
+}
+
+func sameAddress(x, y group.Address) bool {
+	return x.GroupID == y.GroupID && slices.Equal(x.Relays, y.Relays)
 }
 
 // moves reports whether an effect can change where the group's events are
@@ -295,7 +348,14 @@ func (a *Account) answer(key string, r group.Request) {
 
 // input gives a group an input that came back later; the group may be gone.
 func (a *Account) input(key string, in group.Input) {
-	if l := a.groups[key]; l != nil {
+	l := a.groups[key]
+	if l == nil {
+		return
+	}
+	if _, ok := in.(group.CatchUp); ok && l.state == nil {
+		return // told when it is loaded
+	}
+	if a.rouse(l) == nil {
 		_, _ = a.step(l, in) // reported where it failed
 	}
 }
@@ -417,7 +477,7 @@ func (a *Account) createGroup(ctx context.Context, n NewGroup, also func(key str
 }
 
 func (a *Account) newLive(key string, g *group.Group) *live {
-	return &live{key: key, state: g, born: nostr.Timestamp(a.cfg.Now().Unix())}
+	return &live{key: key, state: g, born: nostr.Timestamp(a.cfg.Now().Unix()), used: a.cfg.Now()}
 }
 
 // begins notes when the account came into a group: what is older is not for

@@ -2,6 +2,7 @@ package marmot
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -23,11 +24,11 @@ func (g *Group) ID() string { return g.key }
 func (g *Group) Status(ctx context.Context) (group.Status, error) {
 	var s group.Status
 	err := g.a.do(ctx, func() error {
-		l, err := g.a.group(g.key)
+		l, err := g.a.known(g.key)
 		if err != nil {
 			return err
 		}
-		s = l.state.Status()
+		s = l.status()
 		return nil
 	})
 	return s, err
@@ -176,11 +177,11 @@ func (g *Group) Leave(ctx context.Context) error {
 func (g *Group) Addresses(ctx context.Context) ([]group.Address, error) {
 	var out []group.Address
 	err := g.a.do(ctx, func() error {
-		l, err := g.a.group(g.key)
+		l, err := g.a.known(g.key)
 		if err != nil {
 			return err
 		}
-		out = l.state.Addresses()
+		out = slices.Clone(l.addresses)
 		return nil
 	})
 	return out, err

@@ -205,6 +205,9 @@ func (a *Account) receiveWelcome(wrap, rumor *nostr.Event) bool {
 		return false
 	}
 	live := a.groups[key]
+	if live != nil && a.rouse(live) != nil {
+		return false
+	}
 	if i.Invitation.Rejoin = live.going(); i.Invitation.Rejoin && live.state.Knows(g) || old != nil && old.Invitation.Epoch >= i.Invitation.Epoch {
 		return refuse("welcome_known_group")
 	}
@@ -251,7 +254,7 @@ func (l *live) going() bool {
 	if l == nil {
 		return false
 	}
-	s := l.state.Status()
+	s := l.status()
 	return !s.Removed && s.Lifecycle != group.Unrecoverable && s.Lifecycle != group.Disbanded
 }
 

@@ -62,6 +62,8 @@ const (
 	keyRelays     = "relays"      // how they have done
 	keyDeleted    = "deleted/"    // + id of a key package event that relays were asked to delete
 	keyMigrated   = "migrated/"   // + MLS group id in hex: which group of v2 has replaced it
+	keySummary    = "summary/"    // + MLS group id in hex: what is known of a group that is not loaded
+	keyRoster     = "roster/"     // + MLS group id in hex: its members and admins
 	keySync       = "sync/"       // + feed: up to when it is synchronized
 	keyAck        = "ack/"        // + subscriber: cursor it acknowledged
 )

@@ -87,6 +87,13 @@ func (a *Account) took(l *live, e *nostr.Event) {
 	d.pending = binary.BigEndian.AppendUint64(d.pending, mark)
 }
 
+// tookBefore reports whether an event was marked as dealt with.
+func (a *Account) tookBefore(l *live, e *nostr.Event) bool {
+	a.loadTaken(l)
+	d := l.taken[int64(e.CreatedAt)/day]
+	return d != nil && d.marks[markOf(e.ID)]
+}
+
 // takenRecords returns what is to be stored: marks that wait, when there are so
 // many or it is the last moment, and the end of those that are too old.
 func (a *Account) takenRecords(l *live, least int) (records []group.Record) {
@@ -127,9 +134,8 @@ func (a *Account) untaken(ctx context.Context, key string, events []*nostr.Event
 			out = events
 			return nil
 		}
-		a.loadTaken(l)
 		for _, e := range events {
-			if d := l.taken[int64(e.CreatedAt)/day]; d == nil || !d.marks[markOf(e.ID)] {
+			if !a.tookBefore(l, e) {
 				out = append(out, e)
 			}
 		}

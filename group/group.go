@@ -101,6 +101,10 @@ func (g *Group) Settings() *wire.Settings { return g.tip.settings }
 // Epoch returns the canonical epoch.
 func (g *Group) Epoch() uint64 { return g.tip.epoch }
 
+// Busy reports whether the group has something to publish, to ask its account for or
+// to do that a person asked for: after a restart it has to be loaded for that.
+func (g *Group) Busy() bool { return len(g.out)+len(g.asks)+len(g.queue) > 0 }
+
 // Status describes the group. It changes nothing.
 func (g *Group) Status() Status {
 	s := Status{

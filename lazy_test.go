@@ -1,0 +1,153 @@
+package marmot_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/marmotgo/marmot"
+	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/store"
+)
+
+// status is what every group shows, by name.
+func (p *person) statuses() map[string]group.Status {
+	p.t.Helper()
+	groups, err := p.Groups(p.context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	out := map[string]group.Status{}
+	for _, g := range groups {
+		st, err := g.Status(p.context())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		out[st.Name] = st
+	}
+	return out
+}
+
+// TestGroupsAreLoadedWhenUsed restarts an account with more groups than it keeps in
+// memory. They are listed without being loaded, as they were; one is loaded when
+// somebody uses it, when an event comes for it, and when it has something to do.
+func TestGroupsAreLoadedWhenUsed(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	const n = marmot.MaxLoaded + 8
+	var groups []*marmot.Group
+	for i := range n {
+		var people []marmot.Contact
+		if i == 3 {
+			people = append(people, bob.fresh(alice))
+		}
+		g, err := alice.CreateGroup(alice.context(), marmot.NewGroup{Name: fmt.Sprint("group ", i), Description: "d", Invite: people})
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups = append(groups, g)
+	}
+	bob.waitKind(group.EffectJoined)
+	waitPublished(alice, groups)
+	eventually(t, "bob's keys are renewed", func() bool { return alice.statuses()["group 3"].Epoch == 2 })
+	if got := alice.Loaded(); got > marmot.MaxLoaded {
+		t.Errorf("%d groups are in memory", got)
+	}
+	before := alice.statuses()
+	alice.stop()
+	alice.start()
+	if got := alice.Loaded(); got != 0 {
+		t.Errorf("%d groups are loaded at the start", got)
+	}
+	after := alice.statuses()
+	if len(after) != n {
+		t.Errorf("%d groups are listed", len(after))
+	}
+	for name, st := range before {
+		if a, b := fmt.Sprintf("%+v", st), fmt.Sprintf("%+v", after[name]); a != b {
+			t.Errorf("%s was\n%s and is\n%s", name, a, b)
+		}
+	}
+	if _, _, err := alice.Synced(alice.context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := alice.Loaded(); got != 0 {
+		t.Errorf("%d groups were loaded to see that nothing came for them", got)
+	}
+	bob.say("for one of them")
+	alice.waitText("for one of them")
+	if got := alice.Loaded(); got != 1 {
+		t.Errorf("%d groups are loaded for one message", got)
+	}
+	shared := groups[3].ID()
+	groups, err := alice.Groups(alice.context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range groups {
+		if _, err := g.Send(alice.context(), "in "+g.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitPublished(alice, groups)
+	bob.waitText("in " + shared)
+	if got := alice.Loaded(); got > marmot.MaxLoaded {
+		t.Errorf("%d groups are in memory", got)
+	}
+	alice.stop()
+	if got := len(alice.reopened().statuses()); got != n {
+		t.Errorf("%d groups", got)
+	}
+}
+
+// reopened starts the person again and returns it.
+func (p *person) reopened() *person {
+	p.t.Helper()
+	p.start()
+	return p
+}
+
+// TestSummaries takes the summaries away, as they were not there before, and damages
+// one: the groups are found all the same.
+func TestSummaries(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	g := alice.invites(bob)
+	eventually(t, "bob's keys are renewed", func() bool { return alice.statuses()["Friends"].Epoch == 2 })
+	before := fmt.Sprintf("%+v", alice.statuses())
+	for name, damage := range map[string]func(db *store.Store) []group.Record{
+		"none, as before there were any": func(db *store.Store) []group.Record {
+			b, err := db.Get("account")
+			var record map[string]json.RawMessage
+			if err = errors.Join(err, json.Unmarshal(b, &record)); err != nil {
+				t.Fatal(err)
+			}
+			delete(record, "summarized")
+			b, _ = json.Marshal(record)
+			return []group.Record{{Key: "account", Value: b}, {Key: "summary/" + g.ID()}, {Key: "roster/" + g.ID()}, {Key: "since/" + g.ID()}}
+		},
+		"no roster":  func(*store.Store) []group.Record { return []group.Record{{Key: "roster/" + g.ID()}} },
+		"no summary": func(*store.Store) []group.Record { return []group.Record{{Key: "summary/" + g.ID()}} },
+		"a bad one": func(*store.Store) []group.Record {
+			return []group.Record{{Key: "summary/" + g.ID(), Value: []byte("{")}}
+		},
+	} {
+		alice.stop()
+		db, err := store.Open(alice.path, alice.dbKey)
+		if err == nil {
+			err = errors.Join(db.Write(damage(db), nil), db.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.start()
+		if after := fmt.Sprintf("%+v", alice.statuses()); after != before {
+			t.Errorf("%s: was\n%s and is\n%s", name, before, after)
+		}
+		bob.say(name)
+		alice.waitText(name)
+	}
+}
