@@ -108,6 +108,8 @@ type Account struct {
 	own         map[nostr.ID]*ownEvent
 	feeds       map[string]*feed
 	routes      map[[32]byte][]string        // groups by the public ids that they are found under
+	listeners   map[string][]*listener       // by relay
+	marks       map[string][]byte            // how far feeds were synchronized, while they are being opened
 	gathers     map[string]*gather           // by group
 	gatherQueue []*gather                    // that have not started
 	gathering   int                          // that have
@@ -194,7 +196,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		cfg: cfg, self: cfg.Signer.PubKey(), calls: make(chan func()),
 		groups: map[string]*live{}, suspended: map[string]suspension{},
 		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
-		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, seen: map[nostr.ID]nostr.Timestamp{},
+		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, listeners: map[string][]*listener{}, seen: map[nostr.ID]nostr.Timestamp{},
 		renewing: map[group.Protocol]bool{}, opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
 		attempts: map[nostr.ID]*attempt{}, ticked: cfg.Now(),
 	}
@@ -353,7 +355,9 @@ func (a *Account) start() {
 // begin turns to the relays.
 func (a *Account) begin() {
 	a.started = true
+	a.loadMarks()
 	a.follow()
+	a.marks = nil
 	a.resumeOwn()
 	a.announce()
 	a.sweep()
@@ -363,6 +367,11 @@ func (a *Account) begin() {
 func (a *Account) stop() {
 	for _, f := range a.feeds {
 		f.close()
+	}
+	for _, all := range a.listeners {
+		for _, l := range all {
+			l.sub.Close()
+		}
 	}
 	for _, w := range a.waiters {
 		w.done <- ErrClosed

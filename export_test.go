@@ -46,3 +46,9 @@ func (a *Account) Loaded() (n int) {
 	})
 	return n
 }
+
+// Bounds of what is asked of relays.
+const (
+	MaxGathers   = maxGathers
+	FilterGroups = filterGroups
+)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
@@ -45,17 +46,18 @@ const (
 // come through the subscription; what was missed is fetched after every
 // connect, and counts as synchronized only with evidence.
 type feed struct {
-	key     string
-	group   string // key of the group it is for; empty for the inbox
-	url     string
-	purpose relay.Purpose
-	filter  nostr.Filter // without times
-	overlap nostr.Timestamp
-	floor   nostr.Timestamp // nothing older is for the account
-	take    func(ctx context.Context, e *nostr.Event) (settled bool)
-	sub     *relay.Subscription
-	ctx     context.Context // of what is taken from it; ends with the feed
-	cancel  context.CancelFunc
+	key      string
+	group    string // key of the group it is for; empty for the inbox
+	url      string
+	purpose  relay.Purpose
+	filter   nostr.Filter // without times
+	overlap  nostr.Timestamp
+	floor    nostr.Timestamp // nothing older is for the account
+	take     func(ctx context.Context, e *nostr.Event) (settled bool)
+	sub      *relay.Subscription // of an inbox
+	listener *listener           // of a group
+	ctx      context.Context     // of what is taken from it; ends with the feed
+	cancel   context.CancelFunc
 
 	// For the owner.
 	until    nostr.Timestamp // synchronized up to here; 0 for nothing
@@ -63,16 +65,20 @@ type feed struct {
 	resume   bool            // a backfill below a ceiling is done: no overlap
 	filling  bool
 	lost     bool // the connection, while filling
-	dead     bool // the relay ended the subscription
+	dead     bool // the relay ended the inbox's subscription
 	synced   bool // since the last connect
 	tried    bool // a backfill has ended since the account was opened
 	failures int
 	fillAt   time.Time // next backfill; zero while one is running
 }
 
+// close ends an inbox's subscription, and all that is under way. A group's
+// subscription goes on for others.
 func (f *feed) close() {
 	f.cancel()
-	f.sub.Close()
+	if f.sub != nil {
+		f.sub.Close()
+	}
 }
 
 // live is the filter of the subscription. It goes back as far as events may
@@ -117,28 +123,59 @@ func (a *Account) follow() {
 			}
 		}
 	}
+	var ended, begun []*feed
 	for key, f := range a.feeds {
 		if wanted[key] == nil {
 			f.close()
 			delete(a.feeds, key)
+			if f.group != "" {
+				ended = append(ended, f)
+			}
 		}
 	}
 	for key, f := range wanted {
 		if a.feeds[key] == nil {
 			a.feeds[key] = f
-			a.openFeed(f)
+			a.prepareFeed(f)
+			begun = append(begun, f)
 		}
+	}
+	a.silence(ended)
+	a.openFeeds(begun)
+}
+
+func (a *Account) prepareFeed(f *feed) {
+	b := a.marks[f.key]
+	if a.marks == nil {
+		b, _ = a.cfg.Store.Get(keySync + f.key)
+	}
+	_ = json.Unmarshal(b, &f.until) // none, or unreadable: everything is fetched again
+	f.ctx, f.cancel = context.WithCancel(a.ctx)
+}
+
+func (a *Account) openFeeds(feeds []*feed) {
+	var groups []*feed
+	for _, f := range feeds {
+		if f.group == "" {
+			a.subscribe(f)
+		} else {
+			groups = append(groups, f)
+		}
+	}
+	a.listen(groups)
+	for _, f := range feeds {
+		a.fill(f)
 	}
 }
 
-func (a *Account) openFeed(f *feed) {
-	if b, err := a.cfg.Store.Get(keySync + f.key); err == nil && b != nil {
-		_ = json.Unmarshal(b, &f.until) // unreadable: everything is fetched again
+// loadMarks reads up to when all feeds were synchronized, for the first follow.
+func (a *Account) loadMarks() {
+	a.marks = map[string][]byte{}
+	for r, err := range a.cfg.Store.Range(keySync) {
+		if err == nil {
+			a.marks[strings.TrimPrefix(r.Key, keySync)] = r.Value
+		}
 	}
-	ctx, cancel := context.WithCancel(a.ctx)
-	f.ctx, f.cancel = ctx, cancel
-	a.subscribe(f)
-	a.fill(f)
 }
 
 func (a *Account) subscribe(f *feed) {
@@ -156,14 +193,10 @@ func (a *Account) subscribe(f *feed) {
 	})
 }
 
-// revive asks again for what the relay refused to go on with. A login that
-// failed stays failed on its connection, so an inbox gets a new one.
+// revive asks again for an inbox that the relay refused to go on with. A login that
+// failed stays failed on its connection, so it gets a new one.
 func (a *Account) revive(f *feed) {
 	f.dead = false
-	if f.purpose == purposeGroup {
-		f.sub.Update(f.live(a.cfg.Now()))
-		return
-	}
 	f.sub.Close()
 	a.logins++
 	f.purpose = relay.Purpose(fmt.Sprintf("%s#%d", a.inboxPurpose(), a.logins))
@@ -236,6 +269,9 @@ func (a *Account) refill(now time.Time) {
 func (a *Account) fill(f *feed) {
 	if a.feeds[f.key] != f || f.filling {
 		return
+	}
+	if f.listener != nil {
+		a.revived(f.listener)
 	}
 	if f.dead {
 		a.revive(f)

@@ -80,7 +80,7 @@ func (a *Account) Health(ctx context.Context) (Health, error) {
 
 func (f *feed) health(group string) FeedHealth {
 	h := FeedHealth{
-		URL: f.url, Group: group, Synced: f.synced, Filling: f.filling, Tried: f.tried, Failures: f.failures, Ended: f.dead, RetryAt: f.fillAt,
+		URL: f.url, Group: group, Synced: f.synced, Filling: f.filling, Tried: f.tried, Failures: f.failures, Ended: f.dead || f.listener != nil && f.listener.dead, RetryAt: f.fillAt,
 	}
 	if f.until > 0 {
 		h.Until = time.Unix(int64(f.until), 0)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/marmotgo/marmot"
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/nostr/relayd"
 	"github.com/marmotgo/marmot/store"
 )
 
@@ -149,5 +150,51 @@ func TestSummaries(t *testing.T) {
 		}
 		bob.say(name)
 		alice.waitText(name)
+	}
+}
+
+// TestManyGroupsOnOneRelay has a relay that allows few subscriptions: all groups
+// share one, and everything comes at once.
+func TestManyGroupsOnOneRelay(t *testing.T) {
+	t.Parallel()
+	r, err := relayd.Start("127.0.0.1:0", relayd.Config{MaxSubs: 3 + marmot.MaxGathers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	contact := bob.fresh(alice)
+	const n = marmot.FilterGroups + 10
+	ids := map[string]bool{}
+	for i := range n {
+		g, err := alice.CreateGroup(alice.context(), marmot.NewGroup{Name: fmt.Sprint("group ", i), Invite: []marmot.Contact{contact}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[g.ID()] = true
+	}
+	eventually(t, "bob has all groups", func() bool { return len(bob.statuses()) == n })
+	groups, err := bob.Groups(bob.context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range []bool{false, true} {
+		for i, g := range groups {
+			if i%9 == 0 {
+				if _, err := g.Send(bob.context(), fmt.Sprint(again, g.ID())); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i, g := range groups {
+			if i%9 == 0 {
+				alice.waitText(fmt.Sprint(again, g.ID()))
+			}
+		}
+		alice.stop()
+		alice.start()
+		if complete, asked, err := alice.Synced(alice.context()); err != nil || complete != asked || asked != n+1 {
+			t.Errorf("%d of %d feeds are synchronized, %v", complete, asked, err)
+		}
 	}
 }

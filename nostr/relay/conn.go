@@ -148,7 +148,7 @@ func (c *conn) begin(ws *websocket.Conn) (*session, []*Subscription) {
 	c.live, c.greet = s, nil
 	c.status.Connected, c.status.Since, c.status.Attempts = true, time.Now(), 0
 	for _, sub := range c.subs {
-		sub.wire, sub.state, sub.retried = "", unsent, false
+		sub.wire, sub.old, sub.state, sub.retried = "", nil, unsent, false
 	}
 	for _, pub := range c.pubs {
 		pub.state, pub.retried = unsent, false
@@ -165,6 +165,10 @@ func (c *conn) end() []*Subscription {
 	return slices.Clone(c.subs)
 }
 
+// maxOld bounds the ended REQs of a subscription whose events still count: a relay
+// may never send the EOSE that is waited for.
+const maxOld = 16
+
 // next returns the next frame to send, nil for none.
 func (c *conn) next(s *session) []byte {
 	c.mu.Lock()
@@ -176,7 +180,14 @@ func (c *conn) next(s *session) []byte {
 	}
 	for _, sub := range c.subs {
 		if sub.state == unsent {
-			c.endRequest(sub)
+			if s.requests[sub.wire] == sub { // what is on its way for the old one counts
+				if len(sub.old) == maxOld {
+					delete(s.requests, sub.old[0])
+					sub.old = sub.old[1:]
+				}
+				sub.old = append(sub.old, sub.wire)
+				c.sendClose(sub.wire)
+			}
 			s.counter++
 			sub.wire, sub.state, sub.dropped = strconv.Itoa(s.counter), sent, c.status.dropped()
 			s.requests[sub.wire] = sub
@@ -193,15 +204,34 @@ func (c *conn) next(s *session) []byte {
 	return nil
 }
 
-// endRequest queues the CLOSE of the subscription's last REQ, if the relay has
-// one. It is sent after the REQ that takes its place.
+// endRequest ends the subscription's last REQ, if the relay has one, and those
+// before it.
 func (c *conn) endRequest(sub *Subscription) {
-	if c.live == nil || c.live.requests[sub.wire] != sub {
+	if c.live == nil {
 		return
 	}
-	delete(c.live.requests, sub.wire)
-	m := nostr.ClientMessage{Type: "CLOSE", SubID: sub.wire}
+	c.live.forgetOld(sub)
+	if c.live.requests[sub.wire] == sub {
+		delete(c.live.requests, sub.wire)
+		c.sendClose(sub.wire)
+	}
+}
+
+// sendClose queues the CLOSE of a REQ. It is sent after the REQ that takes its
+// place.
+func (c *conn) sendClose(wire string) {
+	m := nostr.ClientMessage{Type: "CLOSE", SubID: wire}
 	c.live.control = append(c.live.control, m.AppendJSON(nil))
+}
+
+// forgetOld ends what counted for the REQs that another has taken the place of.
+func (s *session) forgetOld(sub *Subscription) {
+	for _, wire := range sub.old {
+		if s.requests[wire] == sub {
+			delete(s.requests, wire)
+		}
+	}
+	sub.old = nil
 }
 
 func (c *conn) dropPublication(pub *publication) {

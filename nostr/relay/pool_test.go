@@ -3,11 +3,13 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -389,4 +391,46 @@ func TestClose(t *testing.T) {
 	dead.Close()
 	r.Close()
 	eventually(t, "goroutines are left", func() bool { return runtime.NumGoroutine() <= before+2 }) // listenSilently has one
+}
+
+// TestUpdateLosesNothing replaces the filters of a subscription again and again
+// while events come: each is heard, also those on their way for an older request.
+func TestUpdateLosesNothing(t *testing.T) {
+	r := startRelay(t, relayd.Config{})
+	p := newPool(t, nil)
+	const n = 300
+	var mu sync.Mutex
+	got := map[nostr.ID]bool{}
+	filter := ofKinds(445)
+	filter.Limit = 1
+	sub := p.Subscribe(PurposeGroup, r.URL(), []nostr.Filter{filter}, func(d Delivery) {
+		if d.Event != nil {
+			mu.Lock()
+			got[d.Event.ID] = true
+			mu.Unlock()
+		}
+	})
+	heard := func() int { mu.Lock(); defer mu.Unlock(); return len(got) }
+	r.Add(event(t, 445, 1, "first"))
+	for range 3000 {
+		if heard() > 0 {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	var events []*nostr.Event
+	for i := range n {
+		events = append(events, event(t, 445, nostr.Timestamp(10+i), fmt.Sprint(i)))
+	}
+	for _, e := range events {
+		r.Add(e)
+		sub.Update([]nostr.Filter{filter})
+	}
+	for range 3000 {
+		if heard() == n+1 {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Errorf("%d of %d were heard", heard(), n+1)
 }

@@ -104,7 +104,7 @@ func (s *session) handle(m *nostr.RelayMessage, size int) {
 	}
 }
 
-// request returns the subscription whose last REQ had this id.
+// request returns the subscription whose last REQ had this id, or one before it.
 func (s *session) request(id string) (*Subscription, []nostr.Filter) {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
@@ -130,7 +130,13 @@ func (s *session) handleEvent(m *nostr.RelayMessage, size int) {
 func (s *session) handleEOSE(m *nostr.RelayMessage) {
 	s.conn.mu.Lock()
 	sub := s.requests[m.SubID]
+	if sub != nil && sub.wire != m.SubID {
+		sub = nil // of a REQ that has ended
+	}
 	whole := sub != nil && sub.dropped == s.conn.status.dropped()
+	if sub != nil {
+		s.forgetOld(sub)
+	}
 	s.conn.mu.Unlock()
 	if sub != nil {
 		s.give(sub, Delivery{EOSE: true, whole: whole})
@@ -146,7 +152,7 @@ func (s *session) handleClosed(m *nostr.RelayMessage) {
 		return
 	}
 	delete(s.requests, m.SubID)
-	if sub.state != sent { // about to be renewed
+	if sub.state != sent || sub.wire != m.SubID { // renewed, or about to be
 		c.mu.Unlock()
 		return
 	}

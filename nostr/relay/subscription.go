@@ -28,9 +28,11 @@ type Subscription struct {
 
 	// Guarded by conn.mu. wire is the id of the last REQ, "" before the first on
 	// this connection. Every REQ has an id of its own: an EOSE can then only
-	// mean the filters that were sent with it.
+	// mean the filters that were sent with it. old are those before, whose events
+	// may still come until the EOSE of the last.
 	filters []nostr.Filter
 	wire    string
+	old     []string
 	dropped int // by the connection, before the last REQ
 	state   state
 	retried bool
