@@ -249,3 +249,26 @@ func TestProfileText(t *testing.T) {
 		t.Errorf("left: %v", p)
 	}
 }
+
+// TestSameTextTwice says the same thing several times within a second: each is a
+// message of its own.
+func TestSameTextTwice(t *testing.T) {
+	r := newRelay(t)
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	g := alice.invites(bob)
+	ids := map[nostr.ID]bool{}
+	for range 5 {
+		id, err := g.Send(alice.context(), "ok")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[id] = true
+	}
+	if err := alice.Flush(alice.context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(ids) != 5 {
+		t.Errorf("%d ids", len(ids))
+	}
+	eventually(t, "bob reads it five times", func() bool { return len(bob.texts()) == 5 })
+}

@@ -79,16 +79,35 @@ func (g *Group) Delete(ctx context.Context, message nostr.ID) (nostr.ID, error) 
 // SendPayload sends an inner event of any kind. Its tags never leave the
 // encryption.
 func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string, tags nostr.Tags) (nostr.ID, error) {
-	e := wire.NewPayload(g.a.self, kind, content, tags, nostr.Timestamp(g.a.cfg.Now().Unix()))
+	var id nostr.ID
 	err := g.a.do(ctx, func() error {
 		l, err := g.a.group(g.key)
 		if err != nil {
 			return err
 		}
+		e := g.a.newPayload(l, kind, content, tags)
+		id = e.ID
 		_, err = g.a.step(l, group.Send{Ref: e.ID.String(), Payload: e})
 		return err
 	})
-	return e.ID, err
+	return id, err
+}
+
+// maxSame is how many messages with the same text a member can send in a second.
+const maxSame = 60
+
+// newPayload dates a payload now. What was said in this second already, word for
+// word, is dated a second later: it would be the same message.
+func (a *Account) newPayload(l *live, kind nostr.Kind, content string, tags nostr.Tags) *nostr.Event {
+	now := nostr.Timestamp(a.cfg.Now().Unix())
+	e := wire.NewPayload(a.self, kind, content, tags, now)
+	for later := range nostr.Timestamp(maxSame) {
+		if !l.state.Said(e.ID) {
+			break
+		}
+		e = wire.NewPayload(a.self, kind, content, tags, now+later+1)
+	}
+	return e
 }
 
 // Invite adds people in one commit, and returns when a relay has taken it;

@@ -159,12 +159,12 @@ func (g *Group) tell(ctx context.Context, stored migration, m Migration) error {
 	if err != nil {
 		return err
 	}
-	e := wire.NewPayload(g.a.self, wire.KindChat, moved(st, told.Told), nil, nostr.Timestamp(g.a.cfg.Now().Unix()))
 	return g.a.do(ctx, func() error {
 		l, err := g.a.group(g.key)
 		if err != nil {
 			return err
 		}
+		e := g.a.newPayload(l, wire.KindChat, moved(st, told.Told), nil)
 		out, err := l.state.Step(g.a.cfg.Now(), group.Send{Ref: e.ID.String(), Payload: e})
 		if err != nil {
 			return err

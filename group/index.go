@@ -49,6 +49,14 @@ func (g *Group) shown(inner nostr.ID) bool {
 	return slices.ContainsFunc(g.index.copies[inner], func(c *retained) bool { return c.Shown && g.canonical(c) })
 }
 
+// Said reports whether this member sent a payload with that id lately, or is about
+// to: another with the same text in the same second would have the same id, and be
+// shown once.
+func (g *Group) Said(inner nostr.ID) bool {
+	queued := slices.ContainsFunc(g.queue, func(i *intent) bool { return i.Kind == intentSend && i.Ref == inner.String() })
+	return queued || slices.ContainsFunc(g.index.copies[inner], func(c *retained) bool { return c.Own })
+}
+
 // stands reports whether a copy of a payload is valid.
 func (g *Group) stands(inner nostr.ID) bool {
 	return slices.ContainsFunc(g.index.copies[inner], func(c *retained) bool { return c.Disposition == accepted })
