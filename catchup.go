@@ -102,11 +102,12 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 	p := &gatherPart{feed: f, filter: filter, started: started, ids: map[nostr.ID]bool{}}
 	g.parts = append(g.parts, p)
 	g.fetching++
-	if slices.Contains(a.gatherQueue, g) {
+	switch {
+	case !slices.Contains(a.gatherQueue, g):
+		a.fetchPart(g, p)
+	case !a.manyOpen:
 		a.startGathers()
-		return
 	}
-	a.fetchPart(g, p)
 }
 
 // startGathers starts the next ones, as many as may run side by side. Those that
@@ -146,10 +147,7 @@ func (a *Account) startGather(g *gather) {
 // holds reports whether the tip has to wait for a gather: until a relay of the
 // group has answered, and then for those that did not fail the last time.
 func (a *Account) holds(g *gather) bool {
-	answered := false
-	for _, f := range a.feeds {
-		answered = answered || f.group == g.key && f.synced
-	}
+	answered := a.answered(g.key)
 	for _, p := range g.parts {
 		if !p.done && !a.pool.Failing(p.feed.url) {
 			return true
@@ -157,6 +155,11 @@ func (a *Account) holds(g *gather) bool {
 		answered = answered || p.result.complete
 	}
 	return !answered
+}
+
+// answered reports whether a relay of a group has given all that it has.
+func (a *Account) answered(key string) bool {
+	return slices.ContainsFunc(a.feedsOf[key], func(f *feed) bool { return f.synced && a.feeds[f.key] == f })
 }
 
 // letGo ends a gather for the relays that have answered when only failing ones are
@@ -433,10 +436,7 @@ func (a *Account) endGather(g *gather) {
 // long as no relay has given all that it has, the group stays behind, for a
 // while: what is missing may be older than what came, and comes next time.
 func (a *Account) afterGather(g *gather) group.CatchUp {
-	l, complete := a.groups[g.key], false
-	for _, f := range a.feeds {
-		complete = complete || f.group == g.key && f.synced
-	}
+	l, complete := a.groups[g.key], a.answered(g.key)
 	for _, p := range g.parts {
 		complete = complete || p.result.complete
 	}

@@ -140,6 +140,10 @@ func (a *Account) follow() {
 			begun = append(begun, f)
 		}
 	}
+	a.feedsOf = map[string][]*feed{}
+	for _, f := range a.feeds {
+		a.feedsOf[f.group] = append(a.feedsOf[f.group], f)
+	}
 	a.silence(ended)
 	a.openFeeds(begun)
 }
@@ -163,9 +167,12 @@ func (a *Account) openFeeds(feeds []*feed) {
 		}
 	}
 	a.listen(groups)
+	a.manyOpen = true
 	for _, f := range feeds {
 		a.fill(f)
 	}
+	a.manyOpen = false
+	a.startGathers()
 }
 
 // loadMarks reads up to when all feeds were synchronized, for the first follow.
