@@ -165,9 +165,10 @@ func (c *conn) end() []*Subscription {
 	return slices.Clone(c.subs)
 }
 
-// maxOld bounds the ended REQs of a subscription whose events still count: a relay
-// may never send the EOSE that is waited for.
-const maxOld = 16
+// answerWait is how long a REQ waits for the EOSE of the one before it. Until that
+// came, the one before that stands: no event falls between, even if the relay
+// refuses one of them.
+const answerWait = 3 * time.Second
 
 // next returns the next frame to send, nil for none.
 func (c *conn) next(s *session) []byte {
@@ -179,21 +180,19 @@ func (c *conn) next(s *session) []byte {
 		return frame
 	}
 	for _, sub := range c.subs {
-		if sub.state == unsent {
-			if s.requests[sub.wire] == sub { // what is on its way for the old one counts
-				if len(sub.old) == maxOld {
-					delete(s.requests, sub.old[0])
-					sub.old = sub.old[1:]
-				}
-				sub.old = append(sub.old, sub.wire)
-				c.sendClose(sub.wire)
-			}
-			s.counter++
-			sub.wire, sub.state, sub.dropped = strconv.Itoa(s.counter), sent, c.status.dropped()
-			s.requests[sub.wire] = sub
-			m := nostr.ClientMessage{Type: "REQ", SubID: sub.wire, Filters: sub.filters}
-			return m.AppendJSON(nil)
+		if sub.state != unsent || c.unanswered(s, sub) {
+			continue
 		}
+		s.closeOld(sub)
+		if s.requests[sub.wire] == sub {
+			sub.old = append(sub.old, sub.wire)
+		}
+		s.counter++
+		sub.wire, sub.state, sub.dropped = strconv.Itoa(s.counter), sent, c.status.dropped()
+		sub.asked, sub.answered = time.Now(), false
+		s.requests[sub.wire] = sub
+		m := nostr.ClientMessage{Type: "REQ", SubID: sub.wire, Filters: sub.filters}
+		return m.AppendJSON(nil)
 	}
 	for _, pub := range c.pubs {
 		if pub.state == unsent {
@@ -204,34 +203,52 @@ func (c *conn) next(s *session) []byte {
 	return nil
 }
 
-// endRequest ends the subscription's last REQ, if the relay has one, and those
-// before it.
+// unanswered reports whether a subscription's last REQ takes the place of another and
+// the relay may still answer it.
+func (c *conn) unanswered(s *session, sub *Subscription) bool {
+	if sub.answered || len(sub.old) == 0 || s.requests[sub.wire] != sub {
+		return false
+	}
+	left := answerWait - time.Since(sub.asked)
+	if left <= 0 {
+		return false
+	}
+	if !sub.alarmed {
+		sub.alarmed = true
+		time.AfterFunc(left, func() {
+			c.mu.Lock()
+			sub.alarmed = false
+			c.mu.Unlock()
+			c.wake()
+		})
+	}
+	return true
+}
+
+// endRequest ends the subscription's REQs.
 func (c *conn) endRequest(sub *Subscription) {
 	if c.live == nil {
 		return
 	}
-	c.live.forgetOld(sub)
-	if c.live.requests[sub.wire] == sub {
-		delete(c.live.requests, sub.wire)
-		c.sendClose(sub.wire)
-	}
+	c.live.closeOld(sub)
+	c.live.close(sub, sub.wire)
 }
 
-// sendClose queues the CLOSE of a REQ. It is sent after the REQ that takes its
-// place.
-func (c *conn) sendClose(wire string) {
-	m := nostr.ClientMessage{Type: "CLOSE", SubID: wire}
-	c.live.control = append(c.live.control, m.AppendJSON(nil))
-}
-
-// forgetOld ends what counted for the REQs that another has taken the place of.
-func (s *session) forgetOld(sub *Subscription) {
+// closeOld ends the REQs that another has taken the place of.
+func (s *session) closeOld(sub *Subscription) {
 	for _, wire := range sub.old {
-		if s.requests[wire] == sub {
-			delete(s.requests, wire)
-		}
+		s.close(sub, wire)
 	}
 	sub.old = nil
+}
+
+// close queues the CLOSE of a REQ, if the relay has it.
+func (s *session) close(sub *Subscription, wire string) {
+	if s.requests[wire] == sub {
+		delete(s.requests, wire)
+		m := nostr.ClientMessage{Type: "CLOSE", SubID: wire}
+		s.control = append(s.control, m.AppendJSON(nil))
+	}
 }
 
 func (c *conn) dropPublication(pub *publication) {

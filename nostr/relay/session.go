@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,9 +136,11 @@ func (s *session) handleEOSE(m *nostr.RelayMessage) {
 	}
 	whole := sub != nil && sub.dropped == s.conn.status.dropped()
 	if sub != nil {
-		s.forgetOld(sub)
+		sub.answered = true
+		s.closeOld(sub)
 	}
 	s.conn.mu.Unlock()
+	s.conn.wake()
 	if sub != nil {
 		s.give(sub, Delivery{EOSE: true, whole: whole})
 	}
@@ -152,7 +155,15 @@ func (s *session) handleClosed(m *nostr.RelayMessage) {
 		return
 	}
 	delete(s.requests, m.SubID)
-	if sub.state != sent || sub.wire != m.SubID { // renewed, or about to be
+	if sub.wire != m.SubID { // the one before the last
+		sub.old = slices.DeleteFunc(sub.old, func(wire string) bool { return wire == m.SubID })
+		c.mu.Unlock()
+		return
+	}
+	if n := len(sub.old); n > 0 { // the one before stands
+		sub.wire, sub.old = sub.old[n-1], sub.old[:n-1]
+	}
+	if sub.state != sent { // about to be renewed
 		c.mu.Unlock()
 		return
 	}

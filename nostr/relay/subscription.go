@@ -2,6 +2,7 @@ package relay
 
 import (
 	"slices"
+	"time"
 
 	"github.com/marmotgo/marmot/nostr"
 )
@@ -28,15 +29,18 @@ type Subscription struct {
 
 	// Guarded by conn.mu. wire is the id of the last REQ, "" before the first on
 	// this connection. Every REQ has an id of its own: an EOSE can then only
-	// mean the filters that were sent with it. old are those before, whose events
-	// may still come until the EOSE of the last.
-	filters []nostr.Filter
-	wire    string
-	old     []string
-	dropped int // by the connection, before the last REQ
-	state   state
-	retried bool
-	closed  bool
+	// mean the filters that were sent with it. old is the one before, which stands
+	// until the last is answered.
+	filters  []nostr.Filter
+	wire     string
+	old      []string
+	asked    time.Time // when the last REQ was sent
+	answered bool      // with EOSE
+	alarmed  bool      // something looks again when the answer is overdue
+	dropped  int       // by the connection, before the last REQ
+	state    state
+	retried  bool
+	closed   bool
 }
 
 // Subscribe asks one relay for the events that match the filters, stored and
