@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -383,13 +386,34 @@ func (a *Account) stalled(l *live, e *nostr.Event) {
 // failed the last time, or that is slow, when another one has answered for the
 // same group or inbox: what it has is taken in when it comes.
 func (a *Account) Synced(ctx context.Context) (complete, asked int, err error) {
+	return a.syncedWhen(ctx, func() syncState { return a.syncState(maps.Values(a.feeds)) })
+}
+
+// Synced is [Account.Synced] for this group alone, which is asked for before the
+// others.
+func (g *Group) Synced(ctx context.Context) (complete, asked int, err error) {
+	return g.a.syncedWhen(ctx, func() syncState {
+		g.a.goesFirst(g.key)
+		return g.a.syncState(slices.Values(g.a.feedsOf[g.key]))
+	})
+}
+
+// goesFirst puts what is to be fetched for a group before all that waits.
+func (a *Account) goesFirst(key string) {
+	if i := slices.Index(a.gatherQueue, a.gathers[key]); i > 0 {
+		g := a.gatherQueue[i]
+		a.gatherQueue = slices.Insert(slices.Delete(a.gatherQueue, i, i+1), 0, g)
+	}
+}
+
+func (a *Account) syncedWhen(ctx context.Context, state func() syncState) (complete, asked int, err error) {
 	ticks := time.NewTicker(failingGrace / 3)
 	defer ticks.Stop()
 	var covered time.Time // since when each group and inbox has an answer
 	for {
 		news := a.news.wait()
 		var s syncState
-		err := a.do(ctx, func() error { s = a.syncState(); return nil })
+		err := a.do(ctx, func() error { s = state(); return nil })
 		if err != nil || s.done(&covered) {
 			return s.complete, s.asked, err
 		}
@@ -409,18 +433,18 @@ func (a *Account) Synced(ctx context.Context) (complete, asked int, err error) {
 // the ones of relays that are not failing.
 type syncState struct{ complete, asked, open, uncovered, healthy int }
 
-func (a *Account) syncState() (s syncState) {
+func (a *Account) syncState(feeds iter.Seq[*feed]) (s syncState) {
 	if !a.started {
 		return syncState{open: 1, uncovered: 1, healthy: 1}
 	}
 	answered := map[string]bool{} // groups, and "" for the inbox
-	for _, f := range a.feeds {
+	for f := range feeds {
 		if f.synced {
 			s.complete++
 			answered[f.group] = true
 		}
 	}
-	for _, f := range a.feeds {
+	for f := range feeds {
 		s.asked++
 		if f.tried && !f.filling {
 			continue

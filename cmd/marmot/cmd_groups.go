@@ -49,8 +49,7 @@ func (a *app) groupsCommand() *cobra.Command {
 			return s.changeProfile(ctx, args[0], func(name, _ string) (string, string) { return name, args[1] })
 		}),
 		a.verb("leave GROUP", "Ask the others to remove you", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-			s.catchUp(ctx)
-			g, _, err := s.pickGroup(ctx, args[0])
+			g, _, err := s.upToDate(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -162,8 +161,7 @@ func (a *app) groupsShow() *cobra.Command {
 
 func (a *app) groupsInvite() *cobra.Command {
 	return a.verb("invite GROUP PERSON…", "Invite people", cobra.MinimumNArgs(2), func(ctx context.Context, s *session, args []string) error {
-		s.catchUp(ctx)
-		g, _, err := s.pickGroup(ctx, args[0])
+		g, _, err := s.upToDate(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -178,8 +176,7 @@ func (a *app) groupsInvite() *cobra.Command {
 // change is a verb that does something to members of a group.
 func (a *app) change(use, what string, do func(context.Context, *marmot.Group, []nostr.PubKey) error) *cobra.Command {
 	return a.verb(use, what, cobra.MinimumNArgs(2), func(ctx context.Context, s *session, args []string) error {
-		s.catchUp(ctx)
-		g, st, err := s.pickGroup(ctx, args[0])
+		g, st, err := s.upToDate(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -192,8 +189,7 @@ func (a *app) change(use, what string, do func(context.Context, *marmot.Group, [
 }
 
 func (s *session) changeProfile(ctx context.Context, name string, edit func(name, description string) (string, string)) error {
-	s.catchUp(ctx)
-	g, st, err := s.pickGroup(ctx, name)
+	g, st, err := s.upToDate(ctx, name)
 	if err != nil {
 		return err
 	}

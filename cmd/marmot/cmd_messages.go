@@ -77,8 +77,7 @@ func (s *session) about(ctx context.Context, args []string, send func(*marmot.Gr
 
 // sending sends something and waits until a relay has it.
 func (s *session) sending(ctx context.Context, name string, send func(*marmot.Group) (nostr.ID, error)) error {
-	s.catchUp(ctx)
-	g, _, err := s.pickGroup(ctx, name)
+	g, _, err := s.upToDate(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,7 @@ func (a *app) groupsMigrate() *cobra.Command {
 	var name string
 	c := a.verb("migrate GROUP", "Move a group of protocol v1 to v2: found its successor, invite everyone who can come, tell the others", cobra.ExactArgs(1),
 		func(ctx context.Context, s *session, args []string) error {
-			s.catchUp(ctx)
-			g, _, err := s.pickGroup(ctx, args[0])
+			g, _, err := s.upToDate(ctx, args[0])
 			if err != nil {
 				return err
 			}

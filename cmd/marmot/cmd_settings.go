@@ -149,8 +149,7 @@ func parseRetention(text string) (time.Duration, error) {
 func (a *app) groupsDisband() *cobra.Command {
 	var sure bool
 	c := a.verb("disband GROUP", "End a group for everyone, for good", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-		s.catchUp(ctx)
-		g, st, err := s.pickGroup(ctx, args[0])
+		g, st, err := s.upToDate(ctx, args[0])
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,7 @@ type statusLine struct {
 
 func (a *app) groupsStatus() *cobra.Command {
 	return a.verb("status GROUP", "Explain what a group does, what it waits for and what to do", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
-		s.catchUp(ctx)
-		g, st, err := s.pickGroup(ctx, args[0])
+		g, st, err := s.upToDate(ctx, args[0])
 		if err != nil {
 			return err
 		}

@@ -108,6 +108,29 @@ func (s *session) catchUp(ctx context.Context) {
 	_, _, _ = s.fetchMissed(ctx) // relays that are away delay nobody for longer
 }
 
+// upToDate finds a group by its name and waits a little for what it missed, and for
+// nothing else: of a group that was renamed meanwhile the new name is known when all
+// were asked for.
+func (s *session) upToDate(ctx context.Context, name string) (*marmot.Group, group.Status, error) {
+	g, st, err := s.pickGroup(ctx, name)
+	if err != nil {
+		s.catchUp(ctx)
+		return s.pickGroup(ctx, name)
+	}
+	short, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	for before := -1; short.Err() == nil; { // a relay that it moved to is asked too
+		_, asked, err := g.Synced(short)
+		if err != nil || asked == before {
+			break
+		}
+		before = asked
+		s.waitFor(short, func() bool { st, err = g.Status(short); return err != nil || atRest(st) })
+	}
+	st, err = g.Status(ctx)
+	return g, st, err
+}
+
 // fetchMissed waits for what was missed, also from relays that a group moved
 // to meanwhile.
 func (s *session) fetchMissed(ctx context.Context) (complete, asked int, err error) {
@@ -121,27 +144,25 @@ func (s *session) fetchMissed(ctx context.Context) (complete, asked int, err err
 
 // settle waits until no group is collecting or publishing.
 func (s *session) settle(ctx context.Context) {
-	s.until(ctx, func(st group.Status) bool {
-		return st.Convergence == group.Settled && st.Lifecycle != group.PendingPublish
+	s.waitFor(ctx, func() bool {
+		groups, err := s.Groups(ctx)
+		for _, g := range groups {
+			st, bad := g.Status(ctx)
+			if err == nil && bad == nil && !atRest(st) {
+				return false
+			}
+		}
+		return true
 	})
 }
 
-func (s *session) until(ctx context.Context, ok func(group.Status) bool) {
-	for ctx.Err() == nil {
-		done := true
-		groups, err := s.Groups(ctx)
-		if err != nil {
-			return
-		}
-		for _, g := range groups {
-			st, err := g.Status(ctx)
-			if err == nil && !st.Removed && st.Cause == "" && !ok(st) {
-				done = false
-			}
-		}
-		if done {
-			return
-		}
+// atRest reports whether a group is not collecting or publishing, or cannot.
+func atRest(st group.Status) bool {
+	return st.Removed || st.Cause != "" || st.Convergence == group.Settled && st.Lifecycle != group.PendingPublish
+}
+
+func (s *session) waitFor(ctx context.Context, done func() bool) {
+	for ctx.Err() == nil && !done() {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
