@@ -122,6 +122,8 @@ type Account struct {
 	asking      map[string]bool              // requests of groups at the signer
 	waiters     map[string]waiter            // by the reference of what they wait for
 	ticked      time.Time
+	lookedAt    time.Time               // for what is due
+	dueAt       time.Time               // as of then
 	started     bool                    // relays are followed
 	announcing  bool                    // the relay lists are being signed
 	announceAt  time.Time               // not before, after a refusal
@@ -423,7 +425,7 @@ func (a *Account) work(f func(ctx context.Context)) {
 // tick gives time to every group that asked for it.
 func (a *Account) tick() {
 	now := a.cfg.Now()
-	a.ticked = now
+	a.ticked, a.lookedAt = now, time.Time{}
 	for key, s := range a.suspended {
 		if !now.Before(s.retryAt) {
 			a.reload(key)
@@ -464,12 +466,20 @@ func (a *Account) wakeGroups(now time.Time) {
 
 const idleWake = time.Minute
 
+// wakePrecision is how late something due may be done, by an account that has much
+// to look after: it is not searched for after every call.
+const wakePrecision = 5 * time.Millisecond
+
+// untilWake is how long nothing is due.
 func (a *Account) untilWake() time.Duration {
 	now := a.cfg.Now()
-	wait := a.ticked.Add(idleWake).Sub(now)
+	if len(a.groups) > maxLoaded && now.Sub(a.lookedAt).Abs() < wakePrecision {
+		return max(min(a.dueAt.Sub(now), wakePrecision), 0)
+	}
+	a.lookedAt, a.dueAt = now, a.ticked.Add(idleWake)
 	sooner := func(t time.Time) {
-		if !t.IsZero() {
-			wait = min(wait, t.Sub(now))
+		if !t.IsZero() && t.Before(a.dueAt) {
+			a.dueAt = t
 		}
 	}
 	for _, l := range a.groups {
@@ -484,7 +494,7 @@ func (a *Account) untilWake() time.Duration {
 	for _, f := range a.feeds {
 		sooner(f.fillAt)
 	}
-	return wait
+	return a.dueAt.Sub(now)
 }
 
 func (a *Account) groupConfig() group.Config {

@@ -113,7 +113,7 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 // startGathers starts the next ones, as many as may run side by side. Those that
 // wait for failing relays alone take no place of the others.
 func (a *Account) startGathers() {
-	for {
+	for a.gathering < maxGathers || a.loose < maxLoose && a.someRelayFails() {
 		i := slices.IndexFunc(a.gatherQueue, func(g *gather) bool {
 			if g.loose = !a.holds(g); g.loose {
 				return a.loose < maxLoose
@@ -127,6 +127,16 @@ func (a *Account) startGathers() {
 		a.gatherQueue = slices.Delete(a.gatherQueue, i, i+1)
 		a.startGather(g)
 	}
+}
+
+// someRelayFails reports whether a gather may have to wait for failing relays alone.
+func (a *Account) someRelayFails() bool {
+	for url := range a.listeners {
+		if a.pool.Failing(url) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *Account) startGather(g *gather) {

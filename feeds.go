@@ -333,10 +333,8 @@ func (a *Account) filled(f *feed, b backfill, started nostr.Timestamp) {
 		again = again || f.ceiling > 0
 		f.resume, f.ceiling = f.ceiling > 0, 0
 		f.until, f.synced, f.failures = started, !again, 0
-		record := group.Record{Key: keySync + f.key, Value: encode(f.until)}
-		if err := a.write([]group.Record{record}, nil); err != nil {
-			a.cfg.Log.Error("state could not be stored", "error", err)
-		}
+		// With the next write: a mark that is lost costs asking again.
+		a.unsaved = append(a.unsaved, group.Record{Key: keySync + f.key, Value: encode(f.until)})
 		f.fillAt = a.cfg.Now().Add(refreshLive)
 	default:
 		f.failures++
