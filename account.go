@@ -122,6 +122,7 @@ type Account struct {
 	asking      map[string]bool              // requests of groups at the signer
 	waiters     map[string]waiter            // by the reference of what they wait for
 	ticked      time.Time
+	summarized  time.Time               // summaries of groups that came to rest were stored
 	lookedAt    time.Time               // for what is due
 	dueAt       time.Time               // as of then
 	started     bool                    // relays are followed
@@ -202,7 +203,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 		invitations: map[string]*invitation{}, packages: map[string]*keyPackage{},
 		own: map[nostr.ID]*ownEvent{}, feeds: map[string]*feed{}, gathers: map[string]*gather{}, listeners: map[string][]*listener{}, seen: map[nostr.ID]nostr.Timestamp{},
 		renewing: map[group.Protocol]bool{}, opening: map[nostr.ID]chan struct{}{}, asking: map[string]bool{}, waiters: map[string]waiter{},
-		attempts: map[nostr.ID]*attempt{}, ticked: cfg.Now(),
+		attempts: map[nostr.ID]*attempt{}, ticked: cfg.Now(), summarized: cfg.Now(),
 	}
 	if cfg.Trace != nil {
 		a.tracer = group.NewTracer()
@@ -432,7 +433,10 @@ func (a *Account) tick() {
 		}
 	}
 	a.wakeGroups(now)
-	a.unsaved = append(a.unsaved, a.staleSummaries()...)
+	if now.Sub(a.summarized).Abs() >= idleWake {
+		a.summarized = now
+		a.unsaved = append(a.unsaved, a.staleSummaries()...)
+	}
 	a.retryOwn(now)
 	a.refill(now)
 	a.eraseOutlived(now)
