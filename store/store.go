@@ -26,10 +26,12 @@ var migrations embed.FS
 
 // Errors a caller can act on.
 var (
-	ErrInUse   = errors.New("store: the database is in use by another process")
-	ErrKey     = errors.New("store: the database does not open with this key, or is damaged")
-	ErrNewer   = errors.New("store: the database was written by a newer version; it was left as it is")
-	ErrDamaged = fmt.Errorf("store: a stored value does not authenticate: %w", group.ErrCorrupt)
+	ErrInUse    = errors.New("store: the database is in use by another process")
+	ErrKey      = errors.New("store: the database does not open with this key, or is damaged")
+	ErrNewer    = errors.New("store: the database was written by a newer version; it was left as it is")
+	ErrFull     = errors.New("store: the disk is full, or this user's share of it: free some space; what was stored before is safe, and nothing was written now")
+	ErrReadOnly = errors.New("store: the database's folder cannot be written to: see its owner and permissions, and whether its disk is mounted for writing")
+	ErrDamaged  = fmt.Errorf("store: a stored value does not authenticate: %w", group.ErrCorrupt)
 )
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -48,7 +50,9 @@ const tidyAfter = 2 * time.Second
 
 // Open opens or makes the database at path, encrypted under key. An empty path
 // is a database in memory. The folder is made 0700, the file 0600.
-func Open(path string, key Key) (*Store, error) {
+func Open(path string, key Key) (*Store, error) { return openIn(fileSystem, path, key) }
+
+func openIn(fileSystem, path string, key Key) (*Store, error) {
 	name := ":memory:"
 	if path != "" {
 		if err := makeFile(path); err != nil {
@@ -73,11 +77,11 @@ func Open(path string, key Key) (*Store, error) {
 
 func makeFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return fmt.Errorf("store: %w", explain(err))
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return fmt.Errorf("store: %w", explain(err))
 	}
 	return f.Close()
 }
@@ -103,7 +107,7 @@ func (s *Store) prepare(key Key, encrypted bool) error {
 	case errors.Is(err, sqlite3.NOTADB), errors.Is(err, sqlite3.CORRUPT):
 		return ErrKey
 	case err != nil:
-		return fmt.Errorf("store: open: %w", err)
+		return fmt.Errorf("store: open: %w", explain(err))
 	}
 	if err := fts5.Register(s.conn); err != nil { // reads the file, so it needs the key
 		return fmt.Errorf("store: open: %w", err)
@@ -131,7 +135,7 @@ func (s *Store) migrate(through int) error {
 			return err
 		}
 		if err := s.conn.Exec(fmt.Sprintf("BEGIN; %s PRAGMA user_version=%d; COMMIT;", sql, i+1)); err != nil {
-			return fmt.Errorf("store: migration %d: %w", i+1, err)
+			return fmt.Errorf("store: migration %d: %w", i+1, explain(err))
 		}
 	}
 	return nil

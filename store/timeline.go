@@ -63,7 +63,7 @@ func (s *Store) Rebuild() error {
 // transaction runs f wholly or not at all.
 func (s *Store) transaction(f func() error) error {
 	if err := s.conn.Exec("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("store: write: %w", err)
+		return fmt.Errorf("store: write: %w", explain(err))
 	}
 	err := f()
 	if err == nil {
@@ -73,7 +73,7 @@ func (s *Store) transaction(f func() error) error {
 		if !s.conn.GetAutocommit() {
 			_ = s.conn.Exec("ROLLBACK") // the first error is the one to report
 		}
-		return fmt.Errorf("store: write: %w", err)
+		return fmt.Errorf("store: write: %w", explain(err))
 	}
 	return nil
 }
