@@ -381,9 +381,8 @@ func (a *Account) stop() {
 	for _, w := range a.waiters {
 		w.done <- ErrClosed
 	}
-	a.unsaved = append(a.unsaved, a.staleSummaries()...)
 	a.keepRelays()
-	a.flushTaken()
+	a.noteRest(a.waitingMarks()...)
 	if err := a.flush(); err != nil {
 		a.cfg.Log.Warn("marks were not stored", "error", err)
 	}
@@ -435,7 +434,7 @@ func (a *Account) tick() {
 	a.wakeGroups(now)
 	if now.Sub(a.summarized).Abs() >= idleWake {
 		a.summarized = now
-		a.unsaved = append(a.unsaved, a.staleSummaries()...)
+		a.noteRest()
 	}
 	a.retryOwn(now)
 	a.refill(now)

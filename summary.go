@@ -121,14 +121,26 @@ type storedRoster struct {
 	Keys    []byte `json:"keys"`
 }
 
-// staleSummaries returns what is to be stored of groups that came to rest.
-func (a *Account) staleSummaries() (records []group.Record) {
+// noteRest stores the summaries of groups that came to rest, with more. It does not
+// leave them to a later write: a group that is busy by then would be told to rest.
+func (a *Account) noteRest(more ...group.Record) {
+	records := more
+	var noted []*live
 	for _, l := range a.groups {
 		if l.stale && l.state != nil {
 			records = append(records, a.summary(l)...)
+			noted = append(noted, l)
 		}
 	}
-	return records
+	if len(records) == 0 {
+		return
+	}
+	if err := a.write(records, nil); err != nil {
+		a.cfg.Log.Warn("summaries were not stored", "error", err)
+		for _, l := range noted {
+			l.stored, l.stale = nil, true // as they are on the disk is not known
+		}
+	}
 }
 
 // loadSummaries reads which groups there are. One without a summary that can be

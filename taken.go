@@ -114,15 +114,12 @@ func (a *Account) takenRecords(l *live, least int) (records []group.Record) {
 	return records
 }
 
-// flushTaken stores the marks that still wait.
-func (a *Account) flushTaken() {
-	var records []group.Record
+// waitingMarks are the marks that still wait to be stored.
+func (a *Account) waitingMarks() (records []group.Record) {
 	for _, l := range a.groups {
 		records = append(records, a.takenRecords(l, 1)...)
 	}
-	if len(records) > 0 {
-		_ = a.write(records, nil)
-	}
+	return records
 }
 
 // untaken keeps the events of a group that were not dealt with. It is called
