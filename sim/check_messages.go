@@ -51,12 +51,15 @@ func (w *World) checkMessages(m *member) error {
 	v := m.situation(m.g.Tip())
 	v.edges()
 	valid, late := map[nostr.ID]string{}, map[nostr.ID]bool{}
+	missed := m.g.Status().Missed > 0 // it says that something was lost
 	for id, a := range w.ledger.said {
 		if a.by.group != m.group || w.rogue(a.by) || !a.state.leadsTo(v.tip) || !m.root.leadsTo(a.state) {
 			continue
 		}
 		got, received := m.received[id]
 		switch {
+		case a.by != m.seat && missed && w.outran(a):
+			late[a.inner] = true
 		case a.by == m.seat, received && got.highest <= a.state.epoch+messageWindow:
 			valid[a.inner] = a.label
 		default:
@@ -80,6 +83,21 @@ func (w *World) checkMessages(m *member) error {
 	}
 	errs = append(errs, w.checkForeign(m, last), w.checkReported(m, v, last), w.checkOwn(m, payloads))
 	return errors.Join(errs...)
+}
+
+// keysKept is how many keys of messages that did not come MLS keeps of a sender.
+const keysKept = 100
+
+// outran reports whether so much was said by one member in one state that a message
+// that came last may have no key any more: relays keep no order.
+func (w *World) outran(a *said) bool {
+	n := 0
+	for _, other := range w.ledger.said {
+		if other.by == a.by && other.state == a.state {
+			n++
+		}
+	}
+	return n > keysKept
 }
 
 // checkForeign demands that nothing was shown of a state that the member is
