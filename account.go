@@ -126,6 +126,7 @@ type Account struct {
 	lookedAt    time.Time               // for what is due
 	dueAt       time.Time               // as of then
 	started     bool                    // relays are followed
+	roused      bool                    // a group came into memory since others were let go
 	announcing  bool                    // the relay lists are being signed
 	announceAt  time.Time               // not before, after a refusal
 	logins      int                     // connections to inboxes that were given up
@@ -339,6 +340,10 @@ func (a *Account) loop() {
 			call()
 		case <-timer.C:
 		}
+		if a.roused {
+			a.roused = false
+			a.letGo()
+		}
 		wait := a.untilWake() // absolute: a stream of calls does not put it off
 		if wait <= 0 {
 			a.tick()
@@ -433,7 +438,7 @@ func (a *Account) tick() {
 	}
 	a.wakeGroups(now)
 	if now.Sub(a.summarized).Abs() >= idleWake {
-		a.summarized = now
+		a.summarized, a.roused = now, true // some may have come to rest
 		a.noteRest()
 	}
 	a.retryOwn(now)

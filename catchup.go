@@ -147,7 +147,7 @@ func (a *Account) startGather(g *gather) {
 		a.gathering++
 		g.until = a.cfg.Now().Add(gatherTime)
 		a.input(g.key, a.catchUp(g.key, g.until))
-		a.later(failingCheck, func() { a.letGo(g) })
+		a.later(failingCheck, func() { a.letLoose(g) })
 	}
 	for _, p := range g.parts {
 		a.fetchPart(g, p)
@@ -172,14 +172,14 @@ func (a *Account) answered(key string) bool {
 	return slices.ContainsFunc(a.feedsOf[key], func(f *feed) bool { return f.synced && a.feeds[f.key] == f })
 }
 
-// letGo ends a gather for the relays that have answered when only failing ones are
+// letLoose ends a gather for the relays that have answered when only failing ones are
 // left, and all that came is taken in. What those send later is taken in then.
-func (a *Account) letGo(g *gather) {
+func (a *Account) letLoose(g *gather) {
 	a.noteSilent(g)
 	switch {
 	case a.gathers[g.key] != g || g.fetching == 0 || g.loose:
 	case a.holds(g) || g.works() || g.overflow() > 0:
-		a.later(failingCheck, func() { a.letGo(g) })
+		a.later(failingCheck, func() { a.letLoose(g) })
 	default:
 		g.loose = true
 		a.gathering--

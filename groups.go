@@ -229,10 +229,7 @@ func (a *Account) carryOut(l *live, out group.Output) {
 		}
 	}
 	known := a.groups[l.key] == l
-	if !known {
-		a.letOneGo()
-	}
-	a.groups[l.key] = l
+	a.groups[l.key], a.roused = l, a.roused || !known
 	l.wake = out.Wake
 	if l.state.Crowded() {
 		a.crowded.Store(l.key, true)

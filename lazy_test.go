@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/marmotgo/marmot"
 	"github.com/marmotgo/marmot/group"
@@ -197,4 +199,41 @@ func TestManyGroupsOnOneRelay(t *testing.T) {
 			t.Errorf("%d of %d feeds are synchronized, %v", complete, asked, err)
 		}
 	}
+}
+
+// full is a store without room, while it says so.
+type full struct {
+	marmot.Store
+	now atomic.Bool
+}
+
+func (f *full) Write(records, entries []group.Record) error {
+	if f.now.Load() {
+		return errDisk
+	}
+	return f.Store.Write(records, entries)
+}
+
+// TestLoadingWithoutRoom loads a group for what it missed while nothing can be
+// written: it is set aside, and comes back and catches up when there is room.
+func TestLoadingWithoutRoom(t *testing.T) {
+	t.Parallel()
+	r := newRelay(t)
+	alice, bob := newPerson(t, "alice", r.URL()), newPerson(t, "bob", r.URL())
+	g := alice.invites(bob)
+	eventually(t, "bob's keys are renewed", func() bool { return alice.statuses()["Friends"].Epoch == 2 })
+	bob.say("settled")
+	alice.waitText("settled")
+	bob.stop()
+	if err := g.SetProfile(alice.context(), "Renamed", ""); err != nil {
+		t.Fatal(err)
+	}
+	alice.say("while bob is away")
+	f := &full{}
+	opened(t, bob, func(c *marmot.Config) { f.Store, c.Store = c.Store, f })
+	f.now.Store(true)
+	time.Sleep(1500 * time.Millisecond)
+	f.now.Store(false)
+	bob.waitText("while bob is away")
+	eventually(t, "bob sees the name", func() bool { return bob.statuses()["Renamed"].Epoch == 3 })
 }

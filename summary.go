@@ -14,8 +14,8 @@ import (
 
 // A group is loaded when it is used: by a person, by an event that came for it, or
 // by the time. What has to be known of the others is in a summary, which is stored
-// together with what it tells of. The one that was not used for longest is let go
-// again when more than maxLoaded are in memory.
+// together with what it tells of. When more than maxLoaded are in memory, those that
+// were not used for longest are let go again, if nothing is under way for them.
 const maxLoaded = 64
 
 // maxDue is how many groups are woken by the time in one go: others wait for the
@@ -211,58 +211,78 @@ func (a *Account) rouse(l *live) error {
 	if l.state != nil {
 		return nil
 	}
-	a.letOneGo()
-	if err := a.readState(l); err != nil {
+	a.roused = true
+	err := a.readState(l)
+	if err == nil {
+		err = a.tellGather(l)
+	}
+	if err != nil {
 		a.suspend(l, err)
-		return err
 	}
-	if g := a.gathers[l.key]; g != nil && !g.loose || !l.behind.IsZero() {
-		in := a.catchUp(l.key, time.Time{})
-		if g != nil && !g.loose {
-			in.Until = g.until
-		}
-		_, _ = a.step(l, in) // logged where it fails
-	}
-	if l.state == nil {
-		return ErrSuspended
-	}
-	return nil
+	return err
 }
 
-// letOneGo lets the group go that was not used for longest, if there are too many in
-// memory.
-func (a *Account) letOneGo() {
-	var oldest *live
-	loaded := 0
+// tellGather tells a group that was loaded what is being fetched for it. A failure is
+// the caller's: to load the group again would lead back here.
+func (a *Account) tellGather(l *live) error {
+	in := a.catchUp(l.key, time.Time{})
+	if g := a.gathers[l.key]; g != nil && !g.loose {
+		in.Until = g.until
+	} else if l.behind.IsZero() {
+		return nil
+	}
+	out, err := l.state.Step(a.cfg.Now(), in)
+	if err == nil {
+		err = a.store(l, out, nil)
+	}
+	if err == nil {
+		a.carryOut(l, out)
+	}
+	return err
+}
+
+// letGo lets the groups go that were not used for longest, if there are too many in
+// memory: a quarter of them, so that it is one write for many. It is called between
+// the account's calls, when no group has an output that is not stored.
+func (a *Account) letGo() {
+	var loaded []*live
 	for _, l := range a.groups {
-		if l.state == nil {
-			continue
-		}
-		loaded++
-		if (oldest == nil || l.used.Before(oldest.used)) && a.idle(l) {
-			oldest = l
+		if l.state != nil {
+			loaded = append(loaded, l)
 		}
 	}
-	if loaded < maxLoaded || oldest == nil {
+	if len(loaded) <= maxLoaded {
 		return
 	}
-	records := append(a.summary(oldest), a.takenRecords(oldest, 1)...)
+	slices.SortFunc(loaded, func(x, y *live) int { return x.used.Compare(y.used) })
+	var going []*live
+	var records []group.Record
+	waited := a.waitedFor()
+	for _, l := range loaded {
+		if len(loaded)-len(going) <= maxLoaded*3/4 {
+			break
+		}
+		if l.state.Idle() && a.gathers[l.key] == nil && !waited[l.key] {
+			going = append(going, l)
+			records = append(records, append(a.summary(l), a.takenRecords(l, 1)...)...)
+		}
+	}
 	if len(records) > 0 && a.write(records, nil) != nil {
-		oldest.stored = nil // it stays, and is summarized again
+		for _, l := range going {
+			l.stored = nil // they stay, and are summarized again
+		}
 		return
 	}
-	oldest.state, oldest.taken = nil, nil
+	for _, l := range going {
+		l.state, l.taken = nil, nil
+	}
 }
 
-// idle reports whether nothing is under way for a group.
-func (a *Account) idle(l *live) bool {
-	if l.state.Busy() || l.state.Status().Convergence != group.Settled || a.gathers[l.key] != nil {
-		return false
-	}
+// waitedFor are the groups from which somebody waits for an outcome.
+func (a *Account) waitedFor() map[string]bool {
+	out := map[string]bool{}
 	for _, w := range a.waiters {
-		if w.group == l.key {
-			return false
-		}
+		out[w.group] = true
 	}
-	return true
+	return out
 }

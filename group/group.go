@@ -105,6 +105,10 @@ func (g *Group) Epoch() uint64 { return g.tip.epoch }
 // to do that a person asked for: after a restart it has to be loaded for that.
 func (g *Group) Busy() bool { return len(g.out)+len(g.asks)+len(g.queue) > 0 }
 
+// Idle reports whether the group neither is busy nor collects, so that dropping it
+// and loading it later changes nothing.
+func (g *Group) Idle() bool { return !g.Busy() && g.convergence() != Syncing }
+
 // Status describes the group. It changes nothing.
 func (g *Group) Status() Status {
 	s := Status{
