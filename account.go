@@ -170,7 +170,6 @@ type live struct {
 	stored  []byte  // the summary's bytes; nil if there is none
 	roster  roster
 	stale   bool // the summary asks for more than there is to do
-	damaged bool // the summary could not be read
 
 	addresses []group.Address // of state, as of its last change of epoch
 	taken     taken           // nil until it is needed

@@ -137,6 +137,9 @@ func TestSummaries(t *testing.T) {
 		"a bad one": func(*store.Store) []group.Record {
 			return []group.Record{{Key: "summary/" + g.ID(), Value: []byte("{")}}
 		},
+		"a roster that cannot be true": func(*store.Store) []group.Record {
+			return []group.Record{{Key: "roster/" + g.ID(), Value: []byte(`{"members":9,"keys":"AAAA"}`)}}
+		},
 	} {
 		alice.stop()
 		db, err := store.Open(alice.path, alice.dbKey)

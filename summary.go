@@ -44,18 +44,15 @@ type roster struct {
 }
 
 func (r roster) all() (members, admins []nostr.PubKey) {
-	for i, b := range slices.Collect(slices.Chunk(r.keys, 32)) {
-		if i < r.members {
-			members = append(members, nostr.PubKey(b))
-		} else {
-			admins = append(admins, nostr.PubKey(b))
-		}
+	var keys []nostr.PubKey
+	for b := range slices.Chunk(r.keys, 32) {
+		keys = append(keys, nostr.PubKey(b))
 	}
-	return members, admins
+	return keys[:r.members:r.members], keys[r.members:]
 }
 
 func newRoster(members, admins []nostr.PubKey) roster {
-	r := roster{members: len(members)}
+	r := roster{members: len(members), keys: []byte{}} // nil would be a roster that is missing
 	for _, k := range slices.Concat(members, admins) {
 		r.keys = append(r.keys, k[:]...)
 	}
@@ -152,6 +149,7 @@ func (a *Account) loadSummaries() error {
 		}
 		return a.groups[key]
 	}
+	damaged := map[*live]bool{}
 	for _, part := range []struct {
 		prefix string
 		read   func(l *live, value []byte) error
@@ -162,12 +160,12 @@ func (a *Account) loadSummaries() error {
 			}
 			l := stub(strings.TrimPrefix(r.Key, part.prefix))
 			if err != nil || part.read(l, r.Value) != nil {
-				l.damaged = true
+				damaged[l] = true
 			}
 		}
 	}
 	for _, l := range a.groups {
-		if l.damaged || l.roster.keys == nil {
+		if damaged[l] || l.roster.keys == nil {
 			l.summary, l.stored = summary{}, nil
 		}
 	}
@@ -200,6 +198,9 @@ func readRoster(l *live, value []byte) error {
 	var r storedRoster
 	if err := json.Unmarshal(value, &r); err != nil {
 		return err
+	}
+	if len(r.Keys)%32 != 0 || r.Members < 0 || r.Members > len(r.Keys)/32 {
+		return group.ErrCorrupt
 	}
 	l.roster = roster{r.Members, r.Keys}
 	return nil
