@@ -109,7 +109,6 @@ type Account struct {
 	feeds       map[string]*feed
 	routes      map[[32]byte][]string        // groups by the public ids that they are found under
 	feedsOf     map[string][]*feed           // by group
-	manyOpen    bool                         // feeds are being opened: gathers start together
 	listeners   map[string][]*listener       // by relay
 	marks       map[string][]byte            // how far feeds were synchronized, while they are being opened
 	gathers     map[string]*gather           // by group

@@ -87,7 +87,7 @@ type gatherPart struct {
 }
 
 // fillGroup fetches what a group's feed missed, together with its other feeds
-// that are due.
+// that are due: at once if their gather is under way, else when it starts.
 func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestamp) {
 	g := a.gathers[f.group]
 	if g == nil || g.last {
@@ -102,11 +102,8 @@ func (a *Account) fillGroup(f *feed, filter nostr.Filter, started nostr.Timestam
 	p := &gatherPart{feed: f, filter: filter, started: started, ids: map[nostr.ID]bool{}}
 	g.parts = append(g.parts, p)
 	g.fetching++
-	switch {
-	case !slices.Contains(a.gatherQueue, g):
+	if !slices.Contains(a.gatherQueue, g) {
 		a.fetchPart(g, p)
-	case !a.manyOpen:
-		a.startGathers()
 	}
 }
 
@@ -169,7 +166,7 @@ func (a *Account) holds(g *gather) bool {
 
 // answered reports whether a relay of a group has given all that it has.
 func (a *Account) answered(key string) bool {
-	return slices.ContainsFunc(a.feedsOf[key], func(f *feed) bool { return f.synced && a.feeds[f.key] == f })
+	return slices.ContainsFunc(a.feedsOf[key], func(f *feed) bool { return f.synced })
 }
 
 // letLoose ends a gather for the relays that have answered when only failing ones are

@@ -84,11 +84,16 @@ func (f *feed) close() {
 	}
 }
 
-// live is the filter of the subscription. It goes back as far as events may
-// be late. What is stored comes from the backfill, in an order that loses
-// nothing, so the relay is asked for no more than one of those.
+// liveSince is from when on a subscription brings events: as far back as they may be
+// late. What is stored comes from the backfill, in an order that loses nothing, so
+// the relay is asked for no more than one of those.
+func (f *feed) liveSince(now time.Time) nostr.Timestamp {
+	return max(nostr.Timestamp(now.Unix())-clockSkew-f.overlap, f.floor)
+}
+
+// live is the filter of an inbox's subscription.
 func (f *feed) live(now time.Time) []nostr.Filter {
-	since := max(nostr.Timestamp(now.Unix())-clockSkew-f.overlap, f.floor)
+	since := f.liveSince(now)
 	filter := f.filter
 	filter.Since, filter.Limit = &since, 1
 	return []nostr.Filter{filter}
@@ -170,12 +175,7 @@ func (a *Account) openFeeds(feeds []*feed) {
 		}
 	}
 	a.listen(groups)
-	a.manyOpen = true
-	for _, f := range feeds {
-		a.fill(f)
-	}
-	a.manyOpen = false
-	a.startGathers()
+	a.fill(feeds...)
 }
 
 // loadMarks reads up to when all feeds were synchronized, for the first follow.
@@ -194,7 +194,7 @@ func (a *Account) subscribe(f *feed) {
 		case d.Event != nil:
 			a.takeLive(f.ctx, f, d.Event)
 		case d.Connected:
-			a.post(func() { a.connected(f) })
+			a.post(func() { a.connected(slices.Values([]*feed{f})) })
 		case d.Disconnected:
 			a.post(func() { a.disconnected(f) })
 		case d.Closed != "": // perhaps told by Subscribe, which the owner is in
@@ -242,10 +242,14 @@ func (a *Account) hopeless(ctx context.Context, f *feed, e *nostr.Event) (refuse
 	return refused && err == nil
 }
 
-func (a *Account) connected(f *feed) {
-	if !f.synced {
-		a.fill(f)
+func (a *Account) connected(feeds iter.Seq[*feed]) {
+	var missed []*feed
+	for f := range feeds {
+		if !f.synced {
+			missed = append(missed, f)
+		}
 	}
+	a.fill(missed...)
 }
 
 // disconnected prepares the next connection: what is older than now comes from
@@ -268,15 +272,26 @@ func (a *Account) fillLater(f *feed) {
 
 // refill starts the backfills that are due.
 func (a *Account) refill(now time.Time) {
+	var due []*feed
 	for _, f := range a.feeds {
 		if !f.fillAt.IsZero() && !now.Before(f.fillAt) {
-			a.fill(f)
+			due = append(due, f)
 		}
 	}
+	a.fill(due...)
 }
 
-// fill fetches what a feed missed. One runs at a time for each feed.
-func (a *Account) fill(f *feed) {
+// fill fetches what feeds missed.
+func (a *Account) fill(feeds ...*feed) {
+	for _, f := range feeds {
+		a.fillOne(f)
+	}
+	a.startGathers()
+}
+
+// fillOne fetches what a feed missed, if nothing does so already. A group's feed
+// waits for startGathers.
+func (a *Account) fillOne(f *feed) {
 	if a.feeds[f.key] != f || f.filling {
 		return
 	}

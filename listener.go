@@ -79,7 +79,11 @@ func (a *Account) askAnew(l *listener) {
 	switch {
 	case len(l.feeds) == 0:
 		l.sub.Close()
-		a.listeners[l.url] = slices.DeleteFunc(a.listeners[l.url], func(x *listener) bool { return x == l })
+		if left := slices.DeleteFunc(a.listeners[l.url], func(x *listener) bool { return x == l }); len(left) > 0 {
+			a.listeners[l.url] = left
+		} else {
+			delete(a.listeners, l.url)
+		}
 	case l.sub == nil:
 		l.sub = a.pool.Subscribe(purposeGroup, l.url, a.liveFilters(l), func(d relay.Delivery) { a.heard(l, d) })
 	default:
@@ -87,14 +91,14 @@ func (a *Account) askAnew(l *listener) {
 	}
 }
 
-// liveFilters are those of a listener: see [feed.live].
+// liveFilters are those of a listener: see [feed.liveSince].
 func (a *Account) liveFilters(l *listener) (out []nostr.Filter) {
 	now := a.cfg.Now()
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(l.feeds)), filterGroups) {
 		filter := nostr.Filter{Kinds: []nostr.Kind{wire.KindGroupEvent}, Tags: map[string][]string{"h": ids}, Limit: 1}
 		since := nostr.Timestamp(nostr.MaxTimestamp)
 		for _, id := range ids {
-			since = min(since, *l.feeds[id].live(now)[0].Since)
+			since = min(since, l.feeds[id].liveSince(now))
 		}
 		filter.Since = &since
 		out = append(out, filter)
@@ -122,7 +126,7 @@ func (a *Account) heard(l *listener, d relay.Delivery) {
 			a.takeLive(f.ctx, f, d.Event)
 		}
 	case d.Connected:
-		a.post(each(a.connected))
+		a.post(func() { a.connected(maps.Values(l.feeds)) })
 	case d.Disconnected:
 		a.post(func() {
 			each(func(f *feed) { f.synced, f.lost = false, f.filling })()
