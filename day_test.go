@@ -271,4 +271,13 @@ func TestSameTextTwice(t *testing.T) {
 		t.Errorf("%d ids", len(ids))
 	}
 	eventually(t, "bob reads it five times", func() bool { return len(bob.texts()) == 5 })
+	var err error
+	for range 1000 {
+		if _, err = g.Send(alice.context(), "ok"); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, marmot.ErrSame) {
+		t.Errorf("a thousand times within a second: %v", err)
+	}
 }

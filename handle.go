@@ -2,6 +2,7 @@ package marmot
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -77,7 +78,8 @@ func (g *Group) Delete(ctx context.Context, message nostr.ID) (nostr.ID, error) 
 }
 
 // SendPayload sends an inner event of any kind. Its tags never leave the
-// encryption.
+// encryption. The error is [ErrSame] when one text was said some sixty times within
+// a second.
 func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string, tags nostr.Tags) (nostr.ID, error) {
 	var id nostr.ID
 	err := g.a.do(ctx, func() error {
@@ -85,7 +87,10 @@ func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string
 		if err != nil {
 			return err
 		}
-		e := g.a.newPayload(l, kind, content, tags)
+		e, err := g.a.newPayload(l, kind, content, tags)
+		if err != nil {
+			return err
+		}
 		id = e.ID
 		_, err = g.a.step(l, group.Send{Ref: e.ID.String(), Payload: e})
 		return err
@@ -93,21 +98,22 @@ func (g *Group) SendPayload(ctx context.Context, kind nostr.Kind, content string
 	return id, err
 }
 
+// ErrSame means that one text was said too often within a second.
+var ErrSame = errors.New("marmot: this was said too often just now, word for word: wait some seconds")
+
 // maxSame is how many messages with the same text a member can send in a second.
 const maxSame = 60
 
 // newPayload dates a payload now. What was said in this second already, word for
 // word, is dated a second later: it would be the same message.
-func (a *Account) newPayload(l *live, kind nostr.Kind, content string, tags nostr.Tags) *nostr.Event {
+func (a *Account) newPayload(l *live, kind nostr.Kind, content string, tags nostr.Tags) (*nostr.Event, error) {
 	now := nostr.Timestamp(a.cfg.Now().Unix())
-	e := wire.NewPayload(a.self, kind, content, tags, now)
 	for later := range nostr.Timestamp(maxSame) {
-		if !l.state.Said(e.ID) {
-			break
+		if e := wire.NewPayload(a.self, kind, content, tags, now+later); !l.state.Said(e.ID) {
+			return e, nil
 		}
-		e = wire.NewPayload(a.self, kind, content, tags, now+later+1)
 	}
-	return e
+	return nil, ErrSame
 }
 
 // Invite adds people in one commit, and returns when a relay has taken it;

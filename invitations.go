@@ -205,10 +205,10 @@ func (a *Account) receiveWelcome(wrap, rumor *nostr.Event) bool {
 		return false
 	}
 	live := a.groups[key]
-	if live != nil && a.rouse(live) != nil {
+	if i.Invitation.Rejoin = live.going(); i.Invitation.Rejoin && a.rouse(live) != nil {
 		return false
 	}
-	if i.Invitation.Rejoin = live.going(); i.Invitation.Rejoin && live.state.Knows(g) || old != nil && old.Invitation.Epoch >= i.Invitation.Epoch {
+	if i.Invitation.Rejoin && live.state.Knows(g) || old != nil && old.Invitation.Epoch >= i.Invitation.Epoch {
 		return refuse("welcome_known_group")
 	}
 	if old == nil && len(a.invitations) >= maxInvitations {

@@ -9,12 +9,16 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
 )
+
+// maxLookups is how many members of a group are looked up side by side.
+const maxLookups = 8
 
 // ErrMigrated means that a group is of protocol v2 already.
 var ErrMigrated = errors.New("marmot: the group is of protocol v2 already")
@@ -74,28 +78,45 @@ func (g *Group) Migrate(ctx context.Context, name string) (Migration, error) {
 		}
 		there = now.Members
 	}
-	var contacts []Contact
-	for _, who := range st.Members {
-		if slices.Contains(there, who) {
-			continue
-		}
-		c, err := g.a.Lookup(ctx, who)
-		if err == nil {
-			_, err = c.invitee(group.V2)
-		}
-		if ctx.Err() != nil {
-			return m, ctx.Err()
-		}
-		if err != nil {
-			m.Left = append(m.Left, LeftBehind{who, err})
-			continue
-		}
-		contacts, m.Invited = append(contacts, c), append(m.Invited, who)
+	missing := slices.DeleteFunc(slices.Clone(st.Members), func(who nostr.PubKey) bool { return slices.Contains(there, who) })
+	contacts, left := g.a.lookupAll(ctx, missing, group.V2)
+	if ctx.Err() != nil {
+		return m, ctx.Err()
+	}
+	m.Left = left
+	for _, c := range contacts {
+		m.Invited = append(m.Invited, c.PubKey)
 	}
 	if err := g.succeed(ctx, &m, cmp.Or(name, st.Name+" (v2)"), st, contacts); err != nil {
 		return m, err
 	}
 	return m, g.tell(ctx, stored, m)
+}
+
+// lookupAll looks people up side by side, and tells who can be invited with one
+// generation of the protocol from who cannot.
+func (a *Account) lookupAll(ctx context.Context, people []nostr.PubKey, p group.Protocol) (found []Contact, left []LeftBehind) {
+	contacts, errs := make([]Contact, len(people)), make([]error, len(people))
+	turn := make(chan struct{}, maxLookups)
+	var all sync.WaitGroup
+	for i, who := range people {
+		turn <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turn }()
+			if contacts[i], errs[i] = a.Lookup(ctx, who); errs[i] == nil {
+				_, errs[i] = contacts[i].invitee(p)
+			}
+		})
+	}
+	all.Wait()
+	for i, who := range people {
+		if errs[i] != nil {
+			left = append(left, LeftBehind{who, errs[i]})
+		} else {
+			found = append(found, contacts[i])
+		}
+	}
+	return found, left
 }
 
 // successor returns the group that a migration founded before, or nil.
@@ -164,7 +185,10 @@ func (g *Group) tell(ctx context.Context, stored migration, m Migration) error {
 		if err != nil {
 			return err
 		}
-		e := g.a.newPayload(l, wire.KindChat, moved(st, told.Told), nil)
+		e, err := g.a.newPayload(l, wire.KindChat, moved(st, told.Told), nil)
+		if err != nil {
+			return err
+		}
 		out, err := l.state.Step(g.a.cfg.Now(), group.Send{Ref: e.ID.String(), Payload: e})
 		if err != nil {
 			return err

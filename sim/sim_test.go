@@ -71,13 +71,7 @@ func TestHistories(t *testing.T) {
 		}
 		if err != nil {
 			fmt.Printf("seed %d fails\n", seed)
-			t.Errorf("seed %d: %v", seed, err)
-			if *seeds == 1 {
-				t.Logf("%s\n%s", w.Dump(), w.Script())
-			}
-			if *dir != "" {
-				shrink(t, seed, w.Script(), err)
-			}
+			failed(t, seed, w, err)
 			if failFast() {
 				break
 			}
@@ -91,6 +85,18 @@ func TestHistories(t *testing.T) {
 	}
 	if *seeds >= 60 && (sum.Forks == 0 || sum.Crashes == 0 || sum.Withdrawn == 0) {
 		t.Errorf("the histories are too tame: %+v", sum)
+	}
+}
+
+// failed tells of a history, and shrinks it if somebody asked for that.
+func failed(t *testing.T, seed uint64, w *World, err error) {
+	t.Helper()
+	t.Errorf("seed %d: %v", seed, err)
+	if *seeds == 1 {
+		t.Logf("%s\n%s", w.Dump(), w.Script())
+	}
+	if *dir != "" {
+		shrink(t, seed, w.Script(), err)
 	}
 }
 
@@ -256,13 +262,7 @@ func TestHistoriesV1(t *testing.T) {
 		played++
 		w, err := play(t, cfg, nil, nil)
 		if err != nil {
-			t.Errorf("seed %d: %v", seed, err)
-			if *seeds == 1 {
-				t.Logf("%s\n%s", w.Dump(), w.Script())
-			}
-			if *dir != "" {
-				shrink(t, seed, w.Script(), err)
-			}
+			failed(t, seed, w, err)
 			if failFast() {
 				break
 			}

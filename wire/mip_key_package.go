@@ -100,10 +100,11 @@ func decodeMIPContent(e *nostr.Event) ([]byte, error) {
 // DecodeAnyKeyPackage returns the key package in an event of either protocol,
 // checked for nothing but its encoding; else the error wraps [ErrEncoding].
 func DecodeAnyKeyPackage(e *nostr.Event) (*mls.KeyPackage, error) {
-	if !LooksMIP(e) {
-		return DecodeKeyPackage(e.Content)
+	kp, err := decodeMIPKeyPackage(e)
+	if err == nil || e.Kind == KindMIPKeyPackage {
+		return kp, err
 	}
-	return decodeMIPKeyPackage(e)
+	return DecodeKeyPackage(e.Content)
 }
 
 func decodeMIPKeyPackage(e *nostr.Event) (*mls.KeyPackage, error) {

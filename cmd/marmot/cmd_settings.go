@@ -25,10 +25,7 @@ func (a *app) groupsRelays() *cobra.Command {
 	var newAddress bool
 	c := a.verb("relays GROUP", "Show or change the relays of a group", cobra.ExactArgs(1), func(ctx context.Context, s *session, args []string) error {
 		changes := len(set)+len(add)+len(remove) > 0
-		if changes || newAddress {
-			s.catchUp(ctx)
-		}
-		g, _, err := s.pickGroup(ctx, args[0])
+		g, _, err := s.pickFor(ctx, args[0], changes || newAddress)
 		if err != nil {
 			return err
 		}
@@ -100,10 +97,7 @@ func (s *session) printRelays(ctx context.Context, g *marmot.Group) error {
 
 func (a *app) groupsRetention() *cobra.Command {
 	return a.verb("retention GROUP [TIME]", "Show or set for how long messages should be kept: off, 90s, 12h, 30d", cobra.RangeArgs(1, 2), func(ctx context.Context, s *session, args []string) error {
-		if len(args) == 2 {
-			s.catchUp(ctx)
-		}
-		g, st, err := s.pickGroup(ctx, args[0])
+		g, st, err := s.pickFor(ctx, args[0], len(args) == 2)
 		if err != nil {
 			return err
 		}

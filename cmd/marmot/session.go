@@ -131,6 +131,14 @@ func (s *session) upToDate(ctx context.Context, name string) (*marmot.Group, gro
 	return g, st, err
 }
 
+// pickFor finds a group to look at as it is here, or to change as it is by now.
+func (s *session) pickFor(ctx context.Context, name string, change bool) (*marmot.Group, group.Status, error) {
+	if change {
+		return s.upToDate(ctx, name)
+	}
+	return s.pickGroup(ctx, name)
+}
+
 // fetchMissed waits for what was missed, also from relays that a group moved
 // to meanwhile.
 func (s *session) fetchMissed(ctx context.Context) (complete, asked int, err error) {

@@ -148,7 +148,7 @@ func (c *conn) begin(ws *websocket.Conn) (*session, []*Subscription) {
 	c.live, c.greet = s, nil
 	c.status.Connected, c.status.Since, c.status.Attempts = true, time.Now(), 0
 	for _, sub := range c.subs {
-		sub.wire, sub.old, sub.state, sub.retried = "", nil, unsent, false
+		sub.wire, sub.old, sub.state, sub.retried = "", "", unsent, false
 	}
 	for _, pub := range c.pubs {
 		pub.state, pub.retried = unsent, false
@@ -185,7 +185,7 @@ func (c *conn) next(s *session) []byte {
 		}
 		s.closeOld(sub)
 		if s.requests[sub.wire] == sub {
-			sub.old = append(sub.old, sub.wire)
+			sub.old = sub.wire
 		}
 		s.counter++
 		sub.wire, sub.state, sub.dropped = strconv.Itoa(s.counter), sent, c.status.dropped()
@@ -206,7 +206,7 @@ func (c *conn) next(s *session) []byte {
 // unanswered reports whether a subscription's last REQ takes the place of another and
 // the relay may still answer it.
 func (c *conn) unanswered(s *session, sub *Subscription) bool {
-	if sub.answered || len(sub.old) == 0 || s.requests[sub.wire] != sub {
+	if sub.answered || sub.old == "" || s.requests[sub.wire] != sub {
 		return false
 	}
 	left := answerWait - time.Since(sub.asked)
@@ -234,12 +234,10 @@ func (c *conn) endRequest(sub *Subscription) {
 	c.live.close(sub, sub.wire)
 }
 
-// closeOld ends the REQs that another has taken the place of.
+// closeOld ends the REQ that another has taken the place of.
 func (s *session) closeOld(sub *Subscription) {
-	for _, wire := range sub.old {
-		s.close(sub, wire)
-	}
-	sub.old = nil
+	s.close(sub, sub.old)
+	sub.old = ""
 }
 
 // close queues the CLOSE of a REQ, if the relay has it.

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -156,12 +155,12 @@ func (s *session) handleClosed(m *nostr.RelayMessage) {
 	}
 	delete(s.requests, m.SubID)
 	if sub.wire != m.SubID { // the one before the last
-		sub.old = slices.DeleteFunc(sub.old, func(wire string) bool { return wire == m.SubID })
+		sub.old = ""
 		c.mu.Unlock()
 		return
 	}
-	if n := len(sub.old); n > 0 { // the one before stands
-		sub.wire, sub.old = sub.old[n-1], sub.old[:n-1]
+	if sub.old != "" { // it stands
+		sub.wire, sub.old = sub.old, ""
 	}
 	if sub.state != sent { // about to be renewed
 		c.mu.Unlock()

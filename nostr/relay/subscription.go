@@ -30,10 +30,10 @@ type Subscription struct {
 	// Guarded by conn.mu. wire is the id of the last REQ, "" before the first on
 	// this connection. Every REQ has an id of its own: an EOSE can then only
 	// mean the filters that were sent with it. old is the one before, which stands
-	// until the last is answered.
+	// until the last is answered; "" for none.
 	filters  []nostr.Filter
 	wire     string
-	old      []string
+	old      string
 	asked    time.Time // when the last REQ was sent
 	answered bool      // with EOSE
 	alarmed  bool      // something looks again when the answer is overdue
