@@ -195,6 +195,9 @@ func BenchmarkHome(b *testing.B) {
 		}
 		waitPublished(alice, []*marmot.Group{g})
 	}
+	if err := alice.RebuildTimeline(ctx); err != nil { // which has rows of its own
+		b.Fatal(err)
+	}
 	alice.stop()
 	grown := float64(sizeOf(alice.path)-before) / float64(*homeGroups**homeMessages)
 	least := time.Duration(1 << 62)

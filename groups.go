@@ -14,6 +14,7 @@ import (
 	"github.com/marmotgo/marmot/group"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/nostr/relay"
+	"github.com/marmotgo/marmot/timeline"
 	"github.com/marmotgo/marmot/wire"
 )
 
@@ -271,7 +272,7 @@ func moves(e group.Effect) bool {
 func (a *Account) entries(l *live, effects []group.Effect) []group.Record {
 	out := make([]group.Record, len(effects))
 	for i, e := range effects {
-		out[i] = group.Record{Key: l.key + "/" + e.ID, Value: encode(Update{Group: l.key, Effect: e})}
+		out[i] = group.Record{Key: l.key + "/" + e.ID, Value: timeline.Encode(Update{Group: l.key, Effect: e})}
 	}
 	return out
 }

@@ -7,11 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
@@ -80,7 +80,7 @@ func (l *loader) record(r Record) error {
 			return err
 		}
 		l.g.raw[id] = &rawEvent{}
-		return json.Unmarshal(r.Value, l.g.raw[id])
+		return compact.Decode(r.Value, l.g.raw[id])
 	case keyOut:
 		return l.outbound(rest, r.Value)
 	case keyAsk:
@@ -101,8 +101,7 @@ func (l *loader) record(r Record) error {
 
 func (l *loader) input(key string, value []byte) error {
 	in := &retained{key: key}
-	// Older records are named by the id alone.
-	if err := json.Unmarshal(value, in); err != nil || path.Base(key) != in.ID.String() {
+	if err := in.decode(value, l.g.cfg.Self); err != nil || !in.named(strings.TrimPrefix(key, keyInput)) {
 		return fmt.Errorf("message")
 	}
 	if in.waiting() && len(in.Bytes) == 0 {
@@ -110,6 +109,12 @@ func (l *loader) input(key string, value []byte) error {
 	}
 	l.g.note(in)
 	return nil
+}
+
+// named reports whether a record can be a message's: it is named by the order of
+// arrival, which may have been corrected since. Older names end with the id.
+func (in *retained) named(name string) bool {
+	return len(name) == 16 || strings.HasSuffix(name, in.ID.String())
 }
 
 func (l *loader) intent(key string, value []byte) error {
@@ -144,7 +149,7 @@ func (l *loader) outbound(name string, value []byte) error {
 	}
 	o := &outbound{id: id}
 	l.g.out[id] = o
-	return json.Unmarshal(value, o)
+	return compact.Decode(value, o)
 }
 
 func (l *loader) signatureKey(name string, seed []byte) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
@@ -79,7 +80,7 @@ func (s *step) publish(o *outbound, e *nostr.Event) {
 	s.emit(o, e)
 }
 
-func (s *step) putOut(o *outbound) { s.put(keyOut+o.id.String(), marshal(o), true) }
+func (s *step) putOut(o *outbound) { s.put(keyOut+o.id.String(), compact.Encode(o), true) }
 
 func (s *step) dropOut(id nostr.ID) {
 	delete(s.g.out, id)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
@@ -82,7 +83,7 @@ func (s *step) keepRaw(e *nostr.Event) Outcome {
 	r := &rawEvent{Event: e.AppendJSON(nil), At: s.now}
 	g.raw[e.ID] = r
 	s.cross(Retained)
-	s.put(keyRaw+e.ID.String(), marshal(r), false)
+	s.put(keyRaw+e.ID.String(), compact.Encode(r), false)
 	return outcome(TransportDeferred, nil)
 }
 
@@ -157,7 +158,7 @@ func (s *step) retryRaw() {
 			g.meta.Missed++
 			continue
 		}
-		s.put(keyRaw+id.String(), marshal(r), false)
+		s.put(keyRaw+id.String(), compact.Encode(r), false)
 	}
 	s.counted = true
 }

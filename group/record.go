@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
@@ -19,7 +20,7 @@ const (
 	keyNode      = "node/"     // + state id: how the state follows from its parent, public
 	keySecrets   = "secrets/"  // + state id: key schedule and path keys
 	keyRatchets  = "ratchets/" // + state id: what messages consumed
-	keyInput     = "input/"    // + order of arrival and message id: neighbours are written together
+	keyInput     = "input/"    // + order of arrival: neighbours are written together
 	keyRaw       = "raw/"      // + event id
 	keyOut       = "out/"      // + event id
 	keyAsk       = "ask/"      // + request id
@@ -49,35 +50,39 @@ const (
 // retained is an MLS message of the windows. Its id never depends on how it
 // arrived.
 type retained struct {
-	ID          wire.MessageID `json:"id"`
-	Kind        inputKind      `json:"kind"`
-	Epoch       uint64         `json:"epoch"`           // source epoch
-	Seq         uint64         `json:"seq"`             // order of arrival; for display only
-	Bytes       []byte         `json:"bytes,omitempty"` // gone once opened or applied
-	Own         bool           `json:"own,omitempty"`
-	Disposition disposition    `json:"disposition"`
-	Category    Category       `json:"category,omitempty"`
-	At          time.Time      `json:"at"`
-	Judged      bool           `json:"judged,omitempty"`   // a pass has seen this commit
-	Turns       int            `json:"turns,omitempty"`    // how often it became valid
-	Offered     bool           `json:"offered,omitempty"`  // counted for the open pass
-	Evidence    *evidence      `json:"evidence,omitempty"` // of a commit, if branch choice weighs it
+	ID          wire.MessageID `json:"id" cbor:"1,keyasint"`
+	Kind        inputKind      `json:"kind" cbor:"2,keyasint"`
+	Epoch       uint64         `json:"epoch" cbor:"3,keyasint"`                     // source epoch
+	Seq         uint64         `json:"seq" cbor:"4,keyasint"`                       // order of arrival; for display only
+	Bytes       []byte         `json:"bytes,omitempty" cbor:"5,keyasint,omitempty"` // gone once opened or applied
+	Own         bool           `json:"own,omitempty" cbor:"6,keyasint,omitempty"`
+	Disposition disposition    `json:"disposition" cbor:"7,keyasint"`
+	Category    Category       `json:"category,omitempty" cbor:"8,keyasint,omitempty"`
+	At          time.Time      `json:"at" cbor:"-"`
+	Judged      bool           `json:"judged,omitempty" cbor:"10,keyasint,omitempty"`   // a pass has seen this commit
+	Turns       int            `json:"turns,omitempty" cbor:"11,keyasint,omitempty"`    // how often it became valid
+	Offered     bool           `json:"offered,omitempty" cbor:"12,keyasint,omitempty"`  // counted for the open pass
+	Evidence    *evidence      `json:"evidence,omitempty" cbor:"13,keyasint,omitempty"` // of a commit, if branch choice weighs it
 
 	// Of an application message that was opened. Opening used up its key, so
 	// the payload is kept until it can no longer be delivered.
-	State   stateID      `json:"state,omitzero"`
-	Sender  nostr.PubKey `json:"sender,omitzero"`
-	Leaf    uint32       `json:"leaf,omitempty"`
-	Payload []byte       `json:"payload,omitempty"`
-	Inner   nostr.ID     `json:"inner,omitzero"`
-	Shown   bool         `json:"shown,omitempty"`  // delivered and not withdrawn
-	Unsaid  bool         `json:"unsaid,omitempty"` // own message that every relay refused
-	Repeat  bool         `json:"repeat,omitempty"` // own message sent again on another branch
-	Ref     string       `json:"ref,omitempty"`
+	State   stateID      `json:"state,omitzero" cbor:"14,keyasint,omitzero"`
+	Sender  nostr.PubKey `json:"sender,omitzero" cbor:"15,keyasint,omitzero"`
+	Leaf    uint32       `json:"leaf,omitempty" cbor:"16,keyasint,omitempty"`
+	Payload []byte       `json:"payload,omitempty" cbor:"17,keyasint,omitempty"`
+	Inner   nostr.ID     `json:"inner,omitzero" cbor:"18,keyasint,omitzero"`
+	Shown   bool         `json:"shown,omitempty" cbor:"19,keyasint,omitempty"`  // delivered and not withdrawn
+	Unsaid  bool         `json:"unsaid,omitempty" cbor:"20,keyasint,omitempty"` // own message that every relay refused
+	Repeat  bool         `json:"repeat,omitempty" cbor:"21,keyasint,omitempty"` // own message sent again on another branch
+	Ref     string       `json:"ref,omitempty" cbor:"22,keyasint,omitempty"`
 
 	// Of an own private proposal, which its message does not give back: what
 	// [mls.VerifiedProposal.Append] wrote.
-	Proposal []byte `json:"proposal,omitempty"`
+	Proposal []byte `json:"proposal,omitempty" cbor:"23,keyasint,omitempty"`
+
+	// Of the record alone: At, and that Ref is the inner event's id.
+	Nanos    int64 `json:"-" cbor:"9,keyasint,omitempty"`
+	RefInner bool  `json:"-" cbor:"24,keyasint,omitempty"`
 
 	key string // of its record; empty before the first
 
@@ -129,6 +134,50 @@ func (id *stateID) UnmarshalText(b []byte) error {
 	return nil
 }
 
+func (in *retained) ownMessage() bool { return in.Own && in.Kind == kindApp }
+
+// encode returns the record of a message. What another field tells is left out.
+func (in *retained) encode() []byte {
+	p := *in
+	p.Nanos = compact.Nanos(in.At)
+	if in.ownMessage() {
+		p.Sender = nostr.PubKey{}
+	}
+	if p.RefInner = in.Ref != "" && in.Ref == in.Inner.String(); p.RefInner {
+		p.Ref = ""
+	}
+	if p.Payload = wire.PackPayload(in.Payload, in.Sender); len(p.Payload) < len(in.Payload) {
+		p.Inner = nostr.ID{}
+	}
+	return compact.Encode(p)
+}
+
+// decode reads what encode wrote, or a record of an older version. self is the
+// group's own account.
+func (in *retained) decode(b []byte, self nostr.PubKey) error {
+	if err := compact.Decode(b, in); err != nil {
+		return err
+	}
+	if in.ownMessage() {
+		in.Sender = self
+	}
+	if in.At.IsZero() {
+		in.At = compact.Time(in.Nanos)
+	}
+	payload, id, err := wire.UnpackPayload(in.Payload, in.Sender)
+	if err != nil {
+		return err
+	}
+	if in.Payload = payload; id != (nostr.ID{}) {
+		in.Inner = id
+	}
+	if in.RefInner {
+		in.Ref = in.Inner.String()
+	}
+	in.RefInner, in.Nanos = false, 0
+	return nil
+}
+
 func marshal(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -156,9 +205,9 @@ func (s *step) set(r Record) {
 func (s *step) putInput(in *retained) {
 	s.g.note(in)
 	if in.key == "" {
-		in.key = fmt.Sprintf("%s%016x/%s", keyInput, in.Seq, in.ID)
+		in.key = fmt.Sprintf("%s%016x", keyInput, in.Seq)
 	}
-	s.put(in.key, marshal(in), true)
+	s.put(in.key, in.encode(), true)
 }
 
 func (s *step) dropInput(in *retained) {

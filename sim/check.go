@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -143,18 +142,18 @@ func (w *World) checkWaiting(m *member, v *situation, r group.Record) error {
 			return fmt.Errorf("%s does not open %s although it has its state", m, w.ledger.labels[w.ledger.messages[id]])
 		}
 	case "input":
-		var in inputRecord
-		var id wire.MessageID
-		if err := errors.Join(json.Unmarshal(r.Value, &in), id.UnmarshalText([]byte(path.Base(rest)))); err != nil {
+		in, err := readInput(r)
+		if err != nil {
 			return err
 		}
+		id := in.ID
 		if in.Disposition != "deferred" || in.Own {
 			return nil
 		}
 		if a := w.ledger.said[id]; a != nil && m.has(v, a.state) {
 			return fmt.Errorf("%s has not decided about message %s", m, a.label)
 		}
-		if s := w.ledger.commits[id]; s != nil && m.has(v, s.parent) && m.knows(s.needs) && in.State == "" && w.ledger.broken[id] == "" {
+		if s := w.ledger.commits[id]; s != nil && m.has(v, s.parent) && m.knows(s.needs) && !in.placed() && w.ledger.broken[id] == "" {
 			return fmt.Errorf("%s has not placed commit %s although it has its parent", m, w.ledger.labels[id])
 		}
 	}

@@ -56,8 +56,8 @@ func (w *World) checkWindow(m *member, v *situation, id string) error {
 }
 
 func (m *member) checkPayloadWindow(r group.Record) error {
-	var in inputRecord
-	if err := json.Unmarshal(r.Value, &in); err != nil {
+	in, err := readInput(r)
+	if err != nil {
 		return err
 	}
 	if m.active() && in.Epoch+messageWindow < m.g.Epoch() {

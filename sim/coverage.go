@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -95,15 +94,15 @@ func (c *Coverage) record(m *member, r group.Record) {
 			}
 			return
 		}
-		var in inputRecord
-		if json.Unmarshal(r.Value, &in) != nil {
+		in, err := readInput(r)
+		if err != nil {
 			return
 		}
 		is := in.Kind + " " + in.Disposition
 		if in.Own {
 			is = "own " + is
 		}
-		if in.Disposition == "deferred" && in.State == "" {
+		if in.Disposition == "deferred" && !in.placed() {
 			is += " (no state)"
 		}
 		if in.Category != "" {

@@ -1,13 +1,10 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/marmotgo/marmot/nostr"
-	"github.com/marmotgo/marmot/wire"
 )
 
 func (w *World) nameOfAccount(k nostr.PubKey) string {
@@ -78,10 +75,8 @@ func (m *member) dumpInputs(b *strings.Builder) {
 		fmt.Fprintf(b, "  %v\n", err)
 	}
 	for _, r := range records {
-		var in inputRecord
-		var id wire.MessageID
-		if strings.HasPrefix(r.Key, "input/") && id.UnmarshalText([]byte(path.Base(r.Key))) == nil && json.Unmarshal(r.Value, &in) == nil {
-			fmt.Fprintf(b, "  retains %s: %s of epoch %d, %s %s, state %.6s\n", m.c.w.ledger.labels[id], in.Kind, in.Epoch, in.Disposition, in.Category, in.State)
+		if in, err := readInput(r); strings.HasPrefix(r.Key, "input/") && err == nil {
+			fmt.Fprintf(b, "  retains %s: %s of epoch %d, %s %s, state %.3x\n", m.c.w.ledger.labels[in.ID], in.Kind, in.Epoch, in.Disposition, in.Category, in.State)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/mls"
 	"github.com/marmotgo/marmot/nostr"
 	"github.com/marmotgo/marmot/wire"
@@ -289,7 +290,9 @@ func (l *ledger) publishedApp(m *member, p *packet, s *state, id wire.MessageID)
 		if err != nil {
 			return err
 		}
-		a.inner = in.Inner
+		if _, a.inner, err = wire.UnpackPayload(in.Payload, a.sender); err != nil {
+			return err
+		}
 	}
 	l.said[id] = a
 	return nil
@@ -354,15 +357,22 @@ func (l *ledger) readCommit(s *state, commit *mls.VerifiedCommit) error {
 
 // inputRecord is the part of a stored message that the oracle reads.
 type inputRecord struct {
-	Kind        string   `json:"kind"`
-	Epoch       uint64   `json:"epoch"`
-	Disposition string   `json:"disposition"`
-	Category    string   `json:"category"`
-	State       string   `json:"state"`
-	Inner       nostr.ID `json:"inner"`
-	Payload     []byte   `json:"payload"`
-	Own         bool     `json:"own"`
+	ID          wire.MessageID `cbor:"1,keyasint"`
+	Kind        string         `cbor:"2,keyasint"`
+	Epoch       uint64         `cbor:"3,keyasint"`
+	Own         bool           `cbor:"6,keyasint"`
+	Disposition string         `cbor:"7,keyasint"`
+	Category    string         `cbor:"8,keyasint"`
+	State       [32]byte       `cbor:"14,keyasint"`
+	Payload     []byte         `cbor:"17,keyasint"`
 }
+
+func readInput(r group.Record) (in inputRecord, err error) {
+	return in, compact.Decode(r.Value, &in)
+}
+
+// placed reports whether the message has a state.
+func (in inputRecord) placed() bool { return in.State != [32]byte{} }
 
 func (m *member) inputRecord(id wire.MessageID) (in inputRecord, err error) {
 	records, err := m.c.disk.records(m.prefix())
@@ -370,8 +380,11 @@ func (m *member) inputRecord(id wire.MessageID) (in inputRecord, err error) {
 		return in, err
 	}
 	for _, r := range records {
-		if strings.HasPrefix(r.Key, "input/") && strings.HasSuffix(r.Key, "/"+id.String()) {
-			return in, json.Unmarshal(r.Value, &in)
+		if !strings.HasPrefix(r.Key, "input/") {
+			continue
+		}
+		if in, err = readInput(r); err != nil || in.ID == id {
+			return in, err
 		}
 	}
 	return in, fmt.Errorf("%s published a message that it did not store", m)

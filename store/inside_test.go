@@ -45,7 +45,7 @@ func TestSealedInPlace(t *testing.T) {
 	}
 	for _, sql := range []string{
 		"UPDATE items SET value = (SELECT value FROM items AS o WHERE o.key = 'b') WHERE key = 'a'",
-		"UPDATE log SET value = (SELECT value FROM items WHERE key = 'b') WHERE id = 'x'",
+		"UPDATE log SET value = (SELECT value FROM items WHERE key = 'b') WHERE cursor = 1",
 	} {
 		if err := s.conn.Exec(sql); err != nil {
 			t.Fatal(err)
@@ -144,11 +144,11 @@ func TestAtomic(t *testing.T) {
 			t.Errorf("%s: an entry was written (%v)", what, err)
 		}
 	}
-	if err := s.conn.Exec("CREATE TRIGGER fail BEFORE INSERT ON log WHEN NEW.id = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
+	if err := s.conn.Exec("CREATE TRIGGER fail BEFORE INSERT ON log WHEN length(NEW.value) > 60 BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
 		t.Fatal(err)
 	}
 	records := []group.Record{{Key: "new", Value: []byte("v")}}
-	check("failing entry", s.Write(records, []group.Record{{Key: "good", Value: []byte("1")}, {Key: "bad", Value: []byte("2")}}))
+	check("failing entry", s.Write(records, []group.Record{{Key: "good", Value: []byte("1")}, {Key: "bad", Value: make([]byte, 100)}}))
 	if err := s.conn.Exec("PRAGMA max_page_count=1"); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -33,7 +34,22 @@ func olderHome(t *testing.T, path string, key Key, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Write([]group.Record{{Key: "k", Value: []byte("v")}}, []group.Record{{Key: "aa/m", Value: b}}); err != nil {
+	entries := []group.Record{{Key: "aa/m", Value: b}}
+	if n < 3 { // ids were texts
+		p := s.statements()
+		defer p.close()
+		for i := range maxMigrated + 2 {
+			id, value := fmt.Sprint("aa/m/", i), []byte("{}")
+			if i == 0 {
+				id, value = "aa/m", b
+			}
+			if err := p.exec("INSERT INTO log (id, value) VALUES (?, ?)", id, s.seal(logPlace+id, value)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries = nil
+	}
+	if err := s.Write([]group.Record{{Key: "k", Value: []byte("v")}}, entries); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -49,10 +65,21 @@ func TestMigrations(t *testing.T) {
 			t.Fatalf("from schema %d: %v", n, err)
 		}
 		defer s.Close()
+		again := []group.Record{{Key: "aa/m", Value: []byte("{}")}}
+		if err := s.Write(nil, again); err != nil {
+			t.Fatal(err)
+		}
+		want := 1
+		if n < 3 {
+			want = maxMigrated + 2
+		}
+		if _, entries, err := s.Entries(0, 2*want); err != nil || len(entries) != want {
+			t.Errorf("from schema %d: %d entries, %v: all are read, and none is told again", n, len(entries), err)
+		}
 		if b, err := s.Get("k"); err != nil || string(b) != "v" {
 			t.Errorf("from schema %d: the value is %q, %v", n, b, err)
 		}
-		if done, err := s.Project(10); err != nil || !done {
+		if done, err := s.Project(2 * maxMigrated); err != nil || !done {
 			t.Fatalf("from schema %d: %v, %v", n, done, err)
 		}
 		found, err := s.Timeline(timeline.Query{Search: "older"})

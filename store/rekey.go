@@ -79,8 +79,8 @@ func (s *Store) reseal(from *Store) error {
 		return fmt.Errorf("store: rekey: %w", err)
 	}
 	err := errors.Join(
-		s.resealTable(from, "items", "key", itemPlace, "sealed <> 0"),
-		s.resealTable(from, "log", "id", logPlace, "1"),
+		s.resealTable(from, "items", "key", "key", itemPlace, "sealed <> 0"),
+		s.resealTable(from, "log", "cursor", "id", logPlace, "1"),
 	)
 	if err == nil {
 		err = s.conn.Exec("COMMIT")
@@ -91,21 +91,27 @@ func (s *Store) reseal(from *Store) error {
 	return nil
 }
 
-func (s *Store) resealTable(from *Store, table, id, place, where string) error {
-	write, _, err := s.conn.Prepare("UPDATE " + table + " SET value = ? WHERE " + id + " = ?")
+// resealTable does so in one table, of which row is the primary key and id what a
+// value is bound to.
+func (s *Store) resealTable(from *Store, table, row, id, place, where string) error {
+	write, _, err := s.conn.Prepare("UPDATE " + table + " SET value = ? WHERE " + row + " = ?")
 	if err != nil {
 		return err
 	}
 	defer write.Close()
 	type change struct {
-		name  string
+		row   any
 		value []byte
 	}
 	var changes []change
-	err = s.query("SELECT "+id+", value FROM "+table+" WHERE "+where, func(st *sqlite3.Stmt) error {
-		name := st.ColumnText(0)
-		value, err := from.unseal(place+name, st.ColumnBlob(1, []byte{}))
-		changes = append(changes, change{name, s.seal(place+name, value)})
+	err = s.query("SELECT "+row+", "+id+", value FROM "+table+" WHERE "+where, func(st *sqlite3.Stmt) error {
+		bound := place + string(st.ColumnBlob(1, nil))
+		value, err := from.unseal(bound, st.ColumnBlob(2, []byte{}))
+		c := change{st.ColumnText(0), s.seal(bound, value)}
+		if st.ColumnType(0) == sqlite3.INTEGER {
+			c.row = st.ColumnInt64(0)
+		}
+		changes = append(changes, c)
 		clear(value)
 		return err
 	})
@@ -113,7 +119,7 @@ func (s *Store) resealTable(from *Store, table, id, place, where string) error {
 		return err
 	}
 	for _, c := range changes {
-		if err := run(write, c.value, c.name); err != nil {
+		if err := run(write, c.value, c.row); err != nil {
 			return err
 		}
 	}

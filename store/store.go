@@ -115,6 +115,9 @@ func (s *Store) prepare(key Key, encrypted bool) error {
 	return s.migrate(math.MaxInt)
 }
 
+// steps are what a migration does beside its statements, by version.
+var steps = map[int]func(*Store) error{3: (*Store).shortenLog}
+
 // migrate brings the schema to this version, or only through the first steps;
 // each in a transaction.
 func (s *Store) migrate(through int) error {
@@ -134,8 +137,18 @@ func (s *Store) migrate(through int) error {
 		if err != nil {
 			return err
 		}
-		if err := s.conn.Exec(fmt.Sprintf("BEGIN; %s PRAGMA user_version=%d; COMMIT;", sql, i+1)); err != nil {
-			return fmt.Errorf("store: migration %d: %w", i+1, explain(err))
+		err = s.transaction(func() error {
+			err := s.conn.Exec(string(sql))
+			if step := steps[i+1]; err == nil && step != nil {
+				err = step(s)
+			}
+			if err == nil {
+				err = s.conn.Exec(fmt.Sprintf("PRAGMA user_version=%d", i+1))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("migration %d: %w", i+1, err)
 		}
 	}
 	return nil
@@ -297,7 +310,8 @@ func (s *Store) write(records, entries []group.Record) error {
 	}
 	defer add.Close()
 	for _, e := range entries {
-		if err := run(add, e.Key, s.seal(logPlace+e.Key, e.Value)); err != nil {
+		id := logID(e.Key)
+		if err := run(add, id, s.seal(logPlace+string(id), e.Value)); err != nil {
 			return err
 		}
 	}
@@ -317,7 +331,7 @@ func (s *Store) Entries(after uint64, limit int) (cursors []uint64, values [][]b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.query("SELECT cursor, id, value FROM log WHERE cursor > ? ORDER BY cursor LIMIT ?", func(st *sqlite3.Stmt) error {
-		value, err := s.unseal(logPlace+st.ColumnText(1), st.ColumnBlob(2, []byte{}))
+		value, err := s.unseal(logPlace+string(st.ColumnBlob(1, nil)), st.ColumnBlob(2, []byte{}))
 		cursors = append(cursors, uint64(st.ColumnInt64(0)))
 		values = append(values, value)
 		return err

@@ -54,7 +54,7 @@ func (s *Store) Rebuild() error {
 	}
 	return s.transaction(func() error {
 		return s.conn.Exec(`
-			DELETE FROM timeline; DELETE FROM timeline_overlays; DELETE FROM timeline_groups;
+			DELETE FROM timeline; DELETE FROM timeline_overlays; DELETE FROM timeline_groups; DELETE FROM timeline_people;
 			INSERT INTO timeline_search (timeline_search) VALUES ('delete-all');
 			UPDATE timeline_state SET cursor = 0`)
 	})
@@ -87,7 +87,7 @@ func (p *projector) updates(after int64, limit int) (out []timeline.Update, last
 	err = p.each("SELECT cursor, id, value FROM log WHERE cursor > ? ORDER BY cursor LIMIT ?", func(st *sqlite3.Stmt) error {
 		n++
 		last = st.ColumnInt64(0)
-		value, err := p.s.unseal(logPlace+st.ColumnText(1), st.ColumnBlob(2, nil))
+		value, err := p.s.unseal(logPlace+string(st.ColumnBlob(1, nil)), st.ColumnBlob(2, nil))
 		if err != nil {
 			return nil
 		}
@@ -127,16 +127,23 @@ func (p *projector) take(u timeline.Update) error {
 	return nil
 }
 
-func (p *projector) group(id string) (int64, error) {
-	const find = "SELECT number FROM timeline_groups WHERE id = ?"
-	n, ok, err := p.number(find, id)
+func (p *projector) group(id string) (int64, error) { return p.numbered("timeline_groups", "id", id) }
+
+func (p *projector) person(k nostr.PubKey) (int64, error) {
+	return p.numbered("timeline_people", "key", k[:])
+}
+
+// numbered returns the number that stands for a name, and gives it one if it has none.
+func (p *projector) numbered(table, column string, name any) (int64, error) {
+	find := "SELECT number FROM " + table + " WHERE " + column + " = ?"
+	n, ok, err := p.number(find, name)
 	if ok || err != nil {
 		return n, err
 	}
-	if err := p.exec("INSERT INTO timeline_groups (id) VALUES (?)", id); err != nil {
+	if err := p.exec("INSERT INTO "+table+" ("+column+") VALUES (?)", name); err != nil {
 		return 0, err
 	}
-	n, _, err = p.number(find, id)
+	n, _, err = p.number(find, name)
 	return n, err
 }
 
@@ -152,8 +159,12 @@ func (p *projector) put(grp int64, r timeline.Row) error {
 	case known:
 		return p.exec("UPDATE timeline SET shown = 0 WHERE grp = ? AND id = ? AND carrier = ?", grp, r.ID[:], r.Carrier[:])
 	}
+	author, err := p.person(r.Author)
+	if err != nil {
+		return err
+	}
 	err = p.exec("INSERT INTO timeline (place, entry, grp, id, carrier, shown, system, overlay, kind, author, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		int64(r.Place), int64(r.Place), grp, r.ID[:], r.Carrier[:], r.Shown, r.System, r.Overlay(), int64(r.Kind), r.Author[:], int64(r.At))
+		int64(r.Place), int64(r.Place), grp, r.ID[:], r.Carrier[:], r.Shown, r.System, r.Overlay(), int64(r.Kind), author, int64(r.At))
 	if err != nil {
 		return err
 	}

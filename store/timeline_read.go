@@ -97,7 +97,8 @@ func (s *Store) Forget(groupID string, records []group.Record) error {
 		if err := s.write(records, nil); err != nil {
 			return err
 		}
-		if err := p.exec("DELETE FROM log WHERE id >= ? AND id < ?", groupID+"/", groupID+"0"); err != nil { // 0 follows /
+		first, last := logRange(groupID)
+		if err := p.exec("DELETE FROM log WHERE id >= ? AND id <= ?", first, last); err != nil {
 			return err
 		}
 		grp, known, err := p.number("SELECT number FROM timeline_groups WHERE id = ?", groupID)
@@ -112,7 +113,7 @@ func (s *Store) Forget(groupID string, records []group.Record) error {
 				return err
 			}
 		}
-		return nil
+		return p.exec("DELETE FROM timeline_people WHERE number NOT IN (SELECT author FROM timeline)")
 	})
 	if err == nil {
 		_ = s.tidy() // it is deleted; the next write empties the write-ahead log
@@ -187,7 +188,7 @@ func (p *projector) message(k rowKey) (timeline.Message, error) {
 // damaged shows that there is a message that cannot be read.
 func (p *projector) damaged(k rowKey) (timeline.Message, error) {
 	m := timeline.Message{Cursor: uint64(k.place), Damaged: true}
-	err := p.each("SELECT g.id, t.id, t.carrier, t.author, t.kind, t.at FROM timeline t JOIN timeline_groups g ON g.number = t.grp WHERE t.place = ?", func(st *sqlite3.Stmt) error {
+	err := p.each("SELECT g.id, t.id, t.carrier, p.key, t.kind, t.at FROM timeline t JOIN timeline_groups g ON g.number = t.grp JOIN timeline_people p ON p.number = t.author WHERE t.place = ?", func(st *sqlite3.Stmt) error {
 		m.Group, m.Kind, m.CreatedAt = st.ColumnText(0), nostr.Kind(st.ColumnInt64(4)), nostr.Timestamp(st.ColumnInt64(5))
 		copy(m.ID[:], st.ColumnBlob(1, nil))
 		copy(m.Carrier[:], st.ColumnBlob(2, nil))
@@ -202,7 +203,7 @@ func (p *projector) update(cursor int64) (u timeline.Update, err error) {
 	found := false
 	err = p.each("SELECT id, value FROM log WHERE cursor = ?", func(st *sqlite3.Stmt) error {
 		found = true
-		value, err := p.s.unseal(logPlace+st.ColumnText(0), st.ColumnBlob(1, nil))
+		value, err := p.s.unseal(logPlace+string(st.ColumnBlob(0, nil)), st.ColumnBlob(1, nil))
 		if err != nil {
 			return err
 		}
@@ -218,7 +219,7 @@ func (p *projector) update(cursor int64) (u timeline.Update, err error) {
 // sqlOverlays selects what refers to a message and was not itself deleted by
 // its author.
 const sqlOverlays = `
-SELECT t.place, t.entry, t.id, t.kind, t.author, t.at FROM timeline_overlays o JOIN timeline t ON t.place = o.place
+SELECT t.place, t.entry, t.id, t.kind, p.key, t.at FROM timeline_overlays o JOIN timeline t ON t.place = o.place JOIN timeline_people p ON p.number = t.author
 WHERE o.grp = ?1 AND o.target = ?2 AND t.shown AND NOT (t.kind <> 5 AND EXISTS (
   SELECT 1 FROM timeline_overlays d JOIN timeline x ON x.place = d.place
   WHERE d.grp = o.grp AND d.target = t.id AND x.shown AND x.kind = 5 AND x.author = t.author))`
@@ -226,9 +227,10 @@ WHERE o.grp = ?1 AND o.target = ?2 AND t.shown AND NOT (t.kind <> 5 AND EXISTS (
 // overlays reads what decides how a message is shown: a deletion and the newest
 // edit by its author, and reactions.
 func (p *projector) overlays(k rowKey) ([]timeline.Overlay, error) {
-	var id, author []byte
+	var id []byte
+	var author int64
 	err := p.each("SELECT id, author FROM timeline WHERE place = ?1 AND NOT system AND EXISTS (SELECT 1 FROM timeline_overlays o WHERE o.grp = timeline.grp AND o.target = timeline.id)", func(st *sqlite3.Stmt) error {
-		id, author = st.ColumnBlob(0, nil), st.ColumnBlob(1, nil)
+		id, author = st.ColumnBlob(0, nil), st.ColumnInt64(1)
 		return nil
 	}, k.place)
 	if err != nil || id == nil {

@@ -1,6 +1,7 @@
 package timeline_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 	"time"
@@ -23,11 +24,18 @@ func FuzzUpdate(f *testing.F) {
 			f.Add(b)
 		}
 	}
+	for _, u := range someUpdates() {
+		f.Add(timeline.Encode(u))
+	}
 	f.Add([]byte(`{"group":"aa","effect":{"kind":"message","payload":"e30="}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u, err := timeline.Decode(7, b)
 		if err != nil {
 			return
+		}
+		short := timeline.Encode(u)
+		if again, err := timeline.Decode(7, short); err != nil || !bytes.Equal(timeline.Encode(again), short) {
+			t.Fatalf("%+v is stored as %x, read as %+v, %v", u, short, again, err)
 		}
 		r, ok := timeline.RowOf(u)
 		if !ok {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/marmotgo/marmot/group"
+	"github.com/marmotgo/marmot/internal/compact"
 	"github.com/marmotgo/marmot/nostr"
 )
 
@@ -23,12 +24,20 @@ type Update struct {
 	Effect group.Effect `json:"effect"`
 }
 
-// Decode reads a log entry.
-func Decode(cursor uint64, b []byte) (Update, error) {
-	u := Update{Cursor: cursor}
-	if err := json.Unmarshal(b, &u); err != nil {
-		return u, fmt.Errorf("timeline: stored update: %w", err)
+// Decode reads a log entry, which may be of an older home: those are JSON.
+func Decode(cursor uint64, b []byte) (u Update, err error) {
+	if len(b) > 0 && b[0] == '{' {
+		err = json.Unmarshal(b, &u)
+	} else {
+		var p packed
+		if err = compact.Decode(b, &p); err == nil {
+			u, err = p.update()
+		}
 	}
+	if err != nil {
+		return Update{Cursor: cursor}, fmt.Errorf("timeline: stored update: %w", err)
+	}
+	u.Cursor = cursor
 	return u, nil
 }
 
