@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,8 @@ const (
 	// verifiedAhead is how many events of a range are verified before all of it
 	// is here. Of a range that is too long at once that work is lost.
 	verifiedAhead = 4000
+	// verifiedTogether is how many events are verified as one, on one core.
+	verifiedTogether = batchSize / 2
 	// behindTime is how long messages wait at most for earlier ones when no
 	// relay gives all that it has.
 	behindTime = 5 * time.Minute
@@ -321,24 +322,25 @@ func (a *Account) pump(g *gather) {
 // verifyAhead verifies events that will be asked for soon, until that is now:
 // those that are good are remembered.
 func (a *Account) verifyAhead(events []*nostr.Event, enough *atomic.Bool) {
-	parallel(len(events), func(i int) {
+	pieces := slices.Collect(slices.Chunk(events, verifiedTogether))
+	parallel(len(pieces), func(i int) {
 		if !enough.Load() {
-			_ = a.verified.check(events[i])
-			runtime.Gosched() // what reads the next page goes first
+			a.verified.checkAll(pieces[i])
 		}
 	})
 }
 
 // verifyAll checks ids and signatures on all cores and keeps the good ones.
 func (a *Account) verifyAll(events []*nostr.Event) []*nostr.Event {
-	bad := make([]bool, len(events))
-	parallel(len(events), func(i int) { bad[i] = a.verified.check(events[i]) != nil })
+	pieces := slices.Collect(slices.Chunk(events, verifiedTogether))
+	errs := make([][]error, len(pieces))
+	parallel(len(pieces), func(i int) { errs[i] = a.verified.checkAll(pieces[i]) })
 	good := events[:0:0]
-	for i, e := range events {
-		if bad[i] {
+	for i, err := range slices.Concat(errs...) {
+		if err != nil {
 			a.refused.add(string(group.InvalidSignature))
 		} else {
-			good = append(good, e)
+			good = append(good, events[i])
 		}
 	}
 	return good

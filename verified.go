@@ -24,23 +24,41 @@ type verifiedIDs struct {
 }
 
 // check verifies an event's id and signature, once.
-func (v *verifiedIDs) check(e *nostr.Event) error {
+func (v *verifiedIDs) check(e *nostr.Event) error { return v.checkAll([]*nostr.Event{e})[0] }
+
+// checkAll verifies many events, together, and returns an answer for each.
+func (v *verifiedIDs) checkAll(events []*nostr.Event) []error {
+	errs := make([]error, len(events))
+	var fresh []*nostr.Event
+	var at []int
+	for i, e := range events {
+		if !v.knows(e) {
+			fresh, at = append(fresh, e), append(at, i)
+		}
+	}
+	for i, err := range nostr.VerifyAll(fresh) {
+		if errs[at[i]] = err; err == nil {
+			v.remember(fresh[i])
+		}
+	}
+	return errs
+}
+
+func (v *verifiedIDs) knows(e *nostr.Event) bool {
 	v.mu.Lock()
 	sig, ok := v.sigs[e.ID]
 	v.mu.Unlock()
-	if ok && sig == e.Sig && e.ComputeID() == e.ID {
-		return nil
-	}
-	if err := e.Verify(); err != nil {
-		return err
-	}
+	return ok && sig == e.Sig && e.ComputeID() == e.ID
+}
+
+func (v *verifiedIDs) remember(e *nostr.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.sigs == nil {
 		v.sigs = map[nostr.ID][64]byte{}
 	}
 	if _, ok := v.sigs[e.ID]; ok {
-		return nil
+		return
 	}
 	if len(v.ring) < maxVerified {
 		v.ring = append(v.ring, e.ID)
@@ -50,7 +68,6 @@ func (v *verifiedIDs) check(e *nostr.Event) error {
 		v.next = (v.next + 1) % maxVerified
 	}
 	v.sigs[e.ID] = e.Sig
-	return nil
 }
 
 // counter counts refused inputs, from any goroutine.

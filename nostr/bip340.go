@@ -87,29 +87,45 @@ func sign(k SecretKey, msg []byte, aux [32]byte) (sig [64]byte, err error) {
 	return sig, nil
 }
 
-// verify is BIP-340's verification: s·G − e·P has an even y and r as its x.
-func verify(p PubKey, msg []byte, sig [64]byte) bool {
-	point, ok := lift(p)
-	if !ok {
-		return false
-	}
-	var r secp256k1.FieldVal
-	var s secp256k1.ModNScalar
-	if r.SetByteSlice(sig[:32]) || s.SetByteSlice(sig[32:]) {
-		return false
-	}
-	e := challenge(sig[:32], p, msg)
-	e.Negate()
+// claim is what a signature says: that s·G is R + e·P, where R is the point of even
+// y whose x is r.
+type claim struct {
+	point secp256k1.JacobianPoint // P
+	r     secp256k1.FieldVal
+	s, e  secp256k1.ModNScalar
+}
 
+// claimOf reads a signature; false if no signature can be like this.
+func claimOf(p PubKey, msg []byte, sig [64]byte) (c claim, ok bool) {
+	if c.point, ok = lift(p); !ok || c.r.SetByteSlice(sig[:32]) || c.s.SetByteSlice(sig[32:]) {
+		return c, false
+	}
+	c.e = challenge(sig[:32], p, msg)
+	return c, true
+}
+
+// verify is BIP-340's verification.
+func verify(p PubKey, msg []byte, sig [64]byte) bool {
+	c, ok := claimOf(p, msg, sig)
+	return ok && c.holds()
+}
+
+// holds reports whether s·G − e·P has an even y and r as its x.
+func (c claim) holds() bool {
+	c.e.Negate()
 	var sG, eP, sum secp256k1.JacobianPoint
-	secp256k1.ScalarBaseMultNonConst(&s, &sG)
-	secp256k1.ScalarMultNonConst(&e, &point, &eP)
+	secp256k1.ScalarBaseMultNonConst(&c.s, &sG)
+	secp256k1.ScalarMultNonConst(&c.e, &c.point, &eP)
 	secp256k1.AddNonConst(&sG, &eP, &sum)
-	if sum.Z.IsZero() || sum.X.IsZero() && sum.Y.IsZero() {
+	if infinite(&sum) {
 		return false
 	}
 	sum.ToAffine()
-	return !sum.Y.IsOdd() && sum.X.Equals(&r)
+	return !sum.Y.IsOdd() && sum.X.Equals(&c.r)
+}
+
+func infinite(p *secp256k1.JacobianPoint) bool {
+	return p.Z.IsZero() || p.X.IsZero() && p.Y.IsZero()
 }
 
 func challenge(r []byte, p PubKey, msg []byte) (e secp256k1.ModNScalar) {
@@ -120,7 +136,16 @@ func challenge(r []byte, p PubKey, msg []byte) (e secp256k1.ModNScalar) {
 
 // lift returns the point of even y whose x coordinate is p.
 func lift(p PubKey) (point secp256k1.JacobianPoint, ok bool) {
-	if point.X.SetByteSlice(p[:]) || !secp256k1.DecompressY(&point.X, false, &point.Y) {
+	var x secp256k1.FieldVal
+	if x.SetByteSlice(p[:]) {
+		return point, false
+	}
+	return liftX(&x)
+}
+
+func liftX(x *secp256k1.FieldVal) (point secp256k1.JacobianPoint, ok bool) {
+	point.X.Set(x)
+	if !secp256k1.DecompressY(&point.X, false, &point.Y) {
 		return point, false
 	}
 	point.Y.Normalize()
