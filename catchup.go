@@ -29,6 +29,8 @@ const (
 	verifiedAhead = 4000
 	// verifiedTogether is how many events are verified as one, on one core.
 	verifiedTogether = batchSize / 2
+	// readAhead is from how many events on a group's messages are opened ahead.
+	readAhead = 32
 	// behindTime is how long messages wait at most for earlier ones when no
 	// relay gives all that it has.
 	behindTime = 5 * time.Minute
@@ -58,6 +60,7 @@ type gather struct {
 	refused  []*nostr.Event // that found no room or no state, and stay obtainable
 	moved    bool           // something was taken in since the last retry
 	busy     bool           // a batch is being verified
+	reader   *group.Reader  // verifies what is inside of it
 	taking   bool           // a batch will be taken in
 	last     bool           // the last retry is over
 	loose    bool           // the tip does not wait: only failing relays are left
@@ -187,6 +190,7 @@ func (a *Account) letLoose(g *gather) {
 		delete(a.gathers, g.key)
 		a.input(g.key, a.afterGather(g))
 		a.endParts(g)
+		g.endReader()
 		g.parts, g.refused = late, nil
 		a.startGathers()
 	}
@@ -351,8 +355,15 @@ func (a *Account) verifyNext(g *gather) {
 	g.events = g.events[len(next):]
 	batch := a.hopeful(g, next)
 	g.busy = true
+	if l := a.groups[g.key]; l != nil && len(batch) >= readAhead && a.rouse(l) == nil {
+		g.reader = l.state.Reader(g.reader)
+	}
+	reader := g.reader
 	a.work(func(context.Context) {
 		good := a.verifyAll(batch)
+		if reader != nil {
+			reader.Check(a.cfg.Now(), good, parallel)
+		}
 		a.post(func() {
 			g.busy = false
 			g.ready = append(g.ready, good...)
@@ -415,6 +426,12 @@ func (a *Account) takeIn(g *gather) {
 	a.pump(g)
 }
 
+// endReader erases the keys of what was read ahead.
+func (g *gather) endReader() {
+	g.reader.Erase()
+	g.reader = nil
+}
+
 // overflow returns the oldest time at which a relay had too much, or 0.
 func (g *gather) overflow() nostr.Timestamp {
 	oldest := nostr.Timestamp(0)
@@ -431,7 +448,7 @@ func (a *Account) endGather(g *gather) {
 	if a.gathers[g.key] == g {
 		delete(a.gathers, g.key)
 	}
-	if g.loose {
+	if g.endReader(); g.loose {
 		a.loose--
 	} else {
 		a.gathering--

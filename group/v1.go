@@ -42,7 +42,7 @@ func (v1) parse(e *nostr.Event, now time.Time) (*envelope, error) {
 		if b, ok := ev.Open(key); ok {
 			return b, true
 		}
-		if ev.MayBeLegacy() {
+		if ev.MayBeLegacy() && n.state != nil {
 			if key, err := wire.LegacyKeyOf(n.state); err == nil {
 				return ev.OpenLegacy(key)
 			}

@@ -140,15 +140,21 @@ func (x *Config) readContent(c *authenticatedContent, raw []byte, r *wire.Reader
 // transcriptInput is the ConfirmedTranscriptHashInput (Section 8.2).
 func (c *authenticatedContent) transcriptInput() []byte { return c.raw[2:c.signatureEnd] }
 
-// verifySignature checks the signature over FramedContentTBS (Section 6.1).
-func (c *authenticatedContent) verifySignature(s *cipherSuite, key, groupContext []byte) error {
+// verifySignature checks the signature over FramedContentTBS (Section 6.1). known may
+// be nil.
+func (c *authenticatedContent) verifySignature(s *cipherSuite, key, groupContext []byte, known *verifiedSignatures) error {
+	signed := c.signedContent(groupContext)
+	if known.take(key, signed, c.signature) || s.signature.Verify(key, signed, c.signature) {
+		return nil
+	}
+	return ErrSignature
+}
+
+func (c *authenticatedContent) signedContent(groupContext []byte) []byte {
 	if !c.sender.signsContext() {
 		groupContext = nil
 	}
-	if !s.verifyParts(key, "FramedContentTBS", c.signature, c.raw[:c.contentEnd], groupContext) {
-		return ErrSignature
-	}
-	return nil
+	return signContent("FramedContentTBS", c.raw[:c.contentEnd], groupContext)
 }
 
 // membershipTag is the MAC over AuthenticatedContentTBM (Section 6.2).

@@ -28,6 +28,7 @@ type Group struct {
 	keys       *pathKeys     // nil once erased
 	secrets    *epochSecrets // never nil; its parts may be
 	messages   *secretTree
+	verified   *verifiedSignatures // by readers; nil if there was none
 	components *frontier
 }
 

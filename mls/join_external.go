@@ -162,5 +162,5 @@ func (g *Group) verifyFromOutside(m *Message) (*authenticatedContent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, c.verifySignature(g.suite, key, g.contextBytes)
+	return c, c.verifySignature(g.suite, key, g.contextBytes, nil)
 }

@@ -198,14 +198,16 @@ type Received struct {
 	Lost       uint32    // earlier messages of the sender that can no longer be opened since this one was
 }
 
-// opened is a decrypted and verified message whose key is still there.
+// opened is a message of which it is known whose it is, and then a decrypted one whose
+// key is still there.
 type opened struct {
 	redactedValue
-	content    *authenticatedContent
-	generation uint32
-	leaf       *LeafNode
-	ratchets   *leafRatchets
-	step       *frontierStep
+	content  *authenticatedContent
+	sender   senderData
+	leaf     *LeafNode
+	ratchets *leafRatchets
+	step     *frontierStep
+	work     *opening
 }
 
 // Unprotect decrypts an application message of this epoch and uses up its
@@ -221,11 +223,15 @@ func (g *Group) Unprotect(m *Message) (Received, error) {
 	if err != nil {
 		return Received{}, err
 	}
-	sender := o.content.sender.Leaf
-	g.messages.keep(sender, o.ratchets, o.step)
-	lost := o.ratchets.application.consume(g.suite, o.generation, g.limits)
-	return Received{Sender: sender, Generation: o.generation, AAD: o.content.aad, Plaintext: o.content.application,
+	lost := g.useUp(o)
+	return Received{Sender: o.sender.leaf, Generation: o.sender.generation, AAD: o.content.aad, Plaintext: o.content.application,
 		Leaf: o.leaf, Lost: lost}, nil
+}
+
+// useUp forgets the key of an application message that was opened.
+func (g *Group) useUp(o opened) (lost uint32) {
+	g.messages.keep(o.sender.leaf, o.ratchets, o.step)
+	return o.ratchets.application.consume(g.suite, o.sender.generation, g.limits)
 }
 
 // Peek returns whose application message of this epoch m says it is, and its
@@ -256,61 +262,69 @@ func (g *Group) Oldest(leaf LeafIndex) uint32 { return g.messages.oldest(leaf) }
 
 // open decrypts p and checks its signature, without using up the key.
 func (g *Group) open(p *privateMessage) (opened, error) {
-	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
-		return opened{}, err
-	}
-	if err := g.context.checkAAD(p.aad); err != nil {
-		return opened{}, err
-	}
-	if g.secrets.get(epochSenderData) == nil {
-		return opened{}, ErrErased
-	}
-	work := &opening{}
-	sender, err := g.suite.openSenderData(work, g.secrets.get(epochSenderData), p)
+	o, err := g.whose(p)
 	if err != nil {
 		return opened{}, err
 	}
-	leaf, ok := g.tree.leaf(sender.leaf)
-	if !ok {
-		return opened{}, fmt.Errorf("%w: no member at leaf %d", ErrAuthentication, sender.leaf)
+	if o.sender.leaf == g.self {
+		err = g.ownMessage(&o, p)
+	} else {
+		err = g.openWith(&o, p)
 	}
-	ratchets, step, err := g.messages.sender(g.suite, sender.leaf)
 	if err != nil {
-		return opened{}, err
-	}
-	if sender.leaf == g.self {
-		err := g.ownMessage(work, ratchets, sender, leaf, p)
-		g.messages.discard(ratchets, step)
-		return opened{}, err
-	}
-	o := opened{generation: sender.generation, leaf: leaf, ratchets: ratchets, step: step}
-	if o.content, err = g.openWith(work, ratchets, sender, leaf, p); err != nil {
-		g.messages.discard(ratchets, step)
+		g.messages.discard(o.ratchets, o.step)
 		return opened{}, err
 	}
 	return o, nil
 }
 
+// whose finds the sender of p and its ratchets, and verifies nothing.
+func (g *Group) whose(p *privateMessage) (o opened, err error) {
+	if err := g.checkEpoch(p.groupID, p.epoch); err != nil {
+		return o, err
+	}
+	if err := g.context.checkAAD(p.aad); err != nil {
+		return o, err
+	}
+	if g.secrets.get(epochSenderData) == nil {
+		return o, ErrErased
+	}
+	o.work = &opening{}
+	if o.sender, err = g.suite.openSenderData(o.work, g.secrets.get(epochSenderData), p); err != nil {
+		return o, err
+	}
+	var ok bool
+	if o.leaf, ok = g.tree.leaf(o.sender.leaf); !ok {
+		return o, fmt.Errorf("%w: no member at leaf %d", ErrAuthentication, o.sender.leaf)
+	}
+	o.ratchets, o.step, err = g.messages.sender(g.suite, o.sender.leaf)
+	return o, err
+}
+
 // ownMessage tells an echo of this member's from a message that only another
 // copy of its state can have made: one under a key this copy has not used.
-func (g *Group) ownMessage(work *opening, l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) error {
-	if sender.generation < l.of(p.contentType).next {
+func (g *Group) ownMessage(o *opened, p *privateMessage) error {
+	if o.sender.generation < o.ratchets.of(p.contentType).next {
 		return ErrOwnMessage
 	}
-	if _, err := g.openWith(work, l, sender, leaf, p); err != nil {
+	if err := g.openWith(o, p); err != nil {
 		return ErrOwnMessage // any member can write our leaf into a message
 	}
 	return ErrOwnCopy
 }
 
-func (g *Group) openWith(work *opening, l *leafRatchets, sender senderData, leaf *LeafNode, p *privateMessage) (*authenticatedContent, error) {
-	var err error
-	if work.key, err = l.of(p.contentType).key(g.suite, sender.generation, g.limits); err != nil {
-		return nil, err
+func (g *Group) openWith(o *opened, p *privateMessage) error {
+	if err := g.decrypt(o, p); err != nil {
+		return err
 	}
-	c, err := g.config.openContent(g.suite, work, sender, p)
-	if err != nil {
-		return nil, err
+	return o.content.verifySignature(g.suite, o.leaf.SignatureKey, g.contextBytes, g.verified)
+}
+
+// decrypt sets the content, whose signature is not verified.
+func (g *Group) decrypt(o *opened, p *privateMessage) (err error) {
+	if o.work.key, err = o.ratchets.of(p.contentType).key(g.suite, o.sender.generation, g.limits); err != nil {
+		return err
 	}
-	return c, c.verifySignature(g.suite, leaf.SignatureKey, g.contextBytes)
+	o.content, err = g.config.openContent(g.suite, o.work, o.sender, p)
+	return err
 }

@@ -61,7 +61,7 @@ func (g *Group) RestoreProposal(b []byte) (*VerifiedProposal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.verifySignature(g.suite, key, g.contextBytes); err != nil {
+	if err := c.verifySignature(g.suite, key, g.contextBytes, nil); err != nil {
 		return nil, err
 	}
 	if err := g.config.checkProposer(format, c); err != nil {

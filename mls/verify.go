@@ -161,7 +161,7 @@ func (g *Group) verifyPublic(p *publicMessage) error {
 			return ErrMembership
 		}
 	}
-	return c.verifySignature(g.suite, key, g.contextBytes)
+	return c.verifySignature(g.suite, key, g.contextBytes, nil)
 }
 
 // senderKey returns the signature key of the claimed sender (Section 6.1).
