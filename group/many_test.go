@@ -13,6 +13,7 @@ func BenchmarkManyMessages(b *testing.B) {
 		b.Run(fmt.Sprint("after-", before), func(b *testing.B) {
 			w := newWorld(b, "alice", "bob")
 			alice, bob := w.client("alice"), w.client("bob")
+			alice.cfg.Trace, bob.cfg.Trace = false, false
 			alice.create("g", bob)
 			w.flood()
 			alice.sent = nil
