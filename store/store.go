@@ -28,7 +28,7 @@ var migrations embed.FS
 var (
 	ErrInUse    = errors.New("store: the database is in use by another process")
 	ErrKey      = errors.New("store: the database does not open with this key, or is damaged")
-	ErrNewer    = errors.New("store: the database was written by a newer version; it was left as it is")
+	ErrNewer    = errors.New("store: the database was written by a newer version, and was left as it is: use that version, or a copy of the home from before")
 	ErrFull     = errors.New("store: the disk is full, or this user's share of it: free some space; what was stored before is safe, and nothing was written now")
 	ErrReadOnly = errors.New("store: the database's folder cannot be written to: see its owner and permissions, and whether its disk is mounted for writing")
 	ErrDamaged  = fmt.Errorf("store: a stored value does not authenticate: %w", group.ErrCorrupt)
