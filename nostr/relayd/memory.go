@@ -1,6 +1,7 @@
 package relayd
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/marmotgo/marmot/nostr"
@@ -10,6 +11,7 @@ import (
 type memory struct {
 	order   []*nostr.Event // newest first
 	byID    map[nostr.ID]*nostr.Event
+	index   index
 	current map[string]*nostr.Event // replaceable and addressable, by address
 	bytes   int64
 
@@ -26,6 +28,7 @@ type deletedAddr struct {
 func newMemory() *memory {
 	return &memory{
 		byID:         make(map[nostr.ID]*nostr.Event),
+		index:        make(index),
 		current:      make(map[string]*nostr.Event),
 		deletedIDs:   make(map[nostr.ID][]nostr.PubKey),
 		deletedAddrs: make(map[deletedAddr]nostr.Timestamp),
@@ -47,8 +50,8 @@ func (m *memory) DeletedUntil(author nostr.PubKey, address string) (nostr.Timest
 func (m *memory) Size() (events int, bytes int64) { return len(m.order), m.bytes }
 
 func (m *memory) Insert(e *nostr.Event) error {
-	i, _ := slices.BinarySearchFunc(m.order, e, NewestFirst)
-	m.order = slices.Insert(m.order, i, e)
+	m.order = inserted(m.order, e)
+	m.index.add(e)
 	m.byID[e.ID] = e
 	m.bytes += int64(len(e.AppendJSON(nil)))
 	if addr := Address(e); addr != "" {
@@ -77,9 +80,8 @@ func (m *memory) Remove(id nostr.ID) error {
 	if e == nil {
 		return nil
 	}
-	if i, ok := slices.BinarySearchFunc(m.order, e, NewestFirst); ok {
-		m.order = slices.Delete(m.order, i, i+1)
-	}
+	m.order = removed(m.order, e)
+	m.index.remove(e)
 	delete(m.byID, id)
 	m.bytes -= int64(len(e.AppendJSON(nil)))
 	if addr := Address(e); addr != "" && m.current[addr] == e {
@@ -107,7 +109,7 @@ func (m *memory) Oldest() (*nostr.Event, error) {
 }
 
 func (m *memory) Query(f *nostr.Filter, s Scope, limit, maxBytes int) (out []*nostr.Event, size int, err error) {
-	for _, e := range m.order[m.start(f):] {
+	for e := range m.candidates(f) {
 		if len(out) >= limit || f.Since != nil && e.CreatedAt < *f.Since {
 			break
 		}
@@ -123,12 +125,31 @@ func (m *memory) Query(f *nostr.Filter, s Scope, limit, maxBytes int) (out []*no
 	return out, size, nil
 }
 
-// start is the first event that is not newer than the filter wants.
-func (m *memory) start(f *nostr.Filter) int {
+// candidates are events among which all that a filter selects is, newest first. None
+// is newer than it wants.
+func (m *memory) candidates(f *nostr.Filter) iter.Seq[*nostr.Event] {
+	var lists [][]*nostr.Event
+	if f.IDs != nil {
+		for _, id := range f.IDs {
+			if e := m.byID[id]; e != nil {
+				lists = append(lists, []*nostr.Event{e})
+			}
+		}
+	} else if lists = m.index.lists(f); lists == nil {
+		lists = [][]*nostr.Event{m.order}
+	}
+	for i, l := range lists {
+		lists[i] = l[start(l, f):]
+	}
+	return merged(lists)
+}
+
+// start is the place of the first event that is not newer than the filter wants.
+func start(list []*nostr.Event, f *nostr.Filter) int {
 	if f.Until == nil {
 		return 0
 	}
-	i, _ := slices.BinarySearchFunc(m.order, *f.Until, func(e *nostr.Event, t nostr.Timestamp) int {
+	i, _ := slices.BinarySearchFunc(list, *f.Until, func(e *nostr.Event, t nostr.Timestamp) int {
 		if e.CreatedAt > t {
 			return -1
 		}
