@@ -48,7 +48,7 @@ const (
 )
 
 // retained is an MLS message of the windows. Its id never depends on how it
-// arrived.
+// arrived. The names for JSON are those of records of older homes.
 type retained struct {
 	ID          wire.MessageID `json:"id" cbor:"1,keyasint"`
 	Kind        inputKind      `json:"kind" cbor:"2,keyasint"`
