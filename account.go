@@ -432,6 +432,7 @@ func (a *Account) tick() {
 	for key, s := range a.suspended {
 		if !now.Before(s.retryAt) {
 			a.reload(key)
+			a.askAgain(key, now)
 		}
 	}
 	a.wakeGroups(now)

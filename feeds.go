@@ -270,6 +270,21 @@ func (a *Account) fillLater(f *feed) {
 	f.lost = f.lost || f.filling
 }
 
+// askAgain fetches at once what a group could not take in while it was suspended: its
+// relays are not to blame.
+func (a *Account) askAgain(key string, now time.Time) {
+	if _, ok := a.suspended[key]; ok {
+		return
+	}
+	for _, f := range a.feedsOf[key] {
+		if f.failures = 0; f.filling {
+			f.lost = true
+		} else if !f.synced {
+			f.fillAt = now
+		}
+	}
+}
+
 // refill starts the backfills that are due.
 func (a *Account) refill(now time.Time) {
 	var due []*feed
