@@ -45,7 +45,8 @@ func Time(nanos int64) time.Time {
 	return time.Unix(0, nanos).UTC()
 }
 
-// Encode returns a record. Its type must be one that CBOR can hold.
+// Encode returns a record. Its type must be one that CBOR can hold, and its times of
+// the years 0 to 9999.
 func Encode(v any) []byte {
 	b, err := encoder.Marshal(v)
 	if err != nil {

@@ -45,8 +45,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\xa2\x02\x60\x02\x60"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r, again record
-		if Decode(b, &r) != nil {
-			return
+		if Decode(b, &r) != nil || r.At.Year() < 0 || r.At.Year() > 9999 {
+			return // no clock tells such a time, and a number may
 		}
 		short := Encode(r)
 		if err := Decode(short, &again); err != nil || !bytes.Equal(Encode(again), short) {
