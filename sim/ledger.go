@@ -368,7 +368,8 @@ type inputRecord struct {
 }
 
 func readInput(r group.Record) (in inputRecord, err error) {
-	return in, compact.Decode(r.Value, &in)
+	err = compact.Decode(r.Value, &in)
+	return in, err
 }
 
 // placed reports whether the message has a state.
