@@ -146,8 +146,9 @@ func (in *retained) encode() []byte {
 	if p.RefInner = in.Ref != "" && in.Ref == in.Inner.String(); p.RefInner {
 		p.Ref = ""
 	}
-	if p.Payload = wire.PackPayload(in.Payload, in.Sender); len(p.Payload) < len(in.Payload) {
-		p.Inner = nostr.ID{}
+	var id nostr.ID
+	if p.Payload, id = wire.PackPayload(in.Payload, in.Sender); id == in.Inner {
+		p.Inner = nostr.ID{} // unpacking gives it
 	}
 	return compact.Encode(p)
 }

@@ -68,22 +68,18 @@ func Encode(u Update) []byte {
 	e := u.Effect
 	p := packed{
 		ID: e.ID, Kind: e.Kind, At: compact.Nanos(e.At), Epoch: e.Epoch, Commit: e.Commit, Message: e.Message, Actor: e.Actor, Subject: e.Subject,
-		Text: e.Text, Own: e.Own, Leaf: e.Leaf, Turn: e.Turn, Payload: wire.PackPayload(e.Payload, e.Actor),
+		Text: e.Text, Own: e.Own, Leaf: e.Leaf, Turn: e.Turn,
 	}
+	var id nostr.ID
+	p.Payload, id = wire.PackPayload(e.Payload, e.Actor)
 	p.Group, p.Name = packHex(u.Group)
-	if p.RefSame = e.Ref != "" && e.Ref == payloadID(p); !p.RefSame {
+	if p.RefSame = e.Ref == id.String(); !p.RefSame {
 		p.Ref, p.RefText = packHex(e.Ref)
 	}
 	if p.Plain = strings.ContainsAny(e.ID, marks); !p.Plain {
 		p.ID = packID(e)
 	}
 	return compact.Encode(p)
-}
-
-// payloadID is the id of a packed payload's event.
-func payloadID(p packed) string {
-	_, id, _ := wire.UnpackPayload(p.Payload, p.Actor) // what was packed unpacks
-	return id.String()
 }
 
 func (p packed) update() (u Update, err error) {

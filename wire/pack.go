@@ -20,19 +20,19 @@ type packedPayload struct {
 // packedMark begins every packed payload, an array of four in CBOR, and no JSON text.
 const packedMark = 0x84
 
-// PackPayload returns a short form of an author's payload to store. A payload that is
-// not written as [EncodePayload] writes it stays as it is, so no byte is lost.
-func PackPayload(b []byte, author nostr.PubKey) []byte {
+// PackPayload returns a short form of an author's payload to store, and the payload's
+// id. One that is not written as [EncodePayload] writes it stays as it is, so no byte
+// is lost, and the id is zero.
+func PackPayload(b []byte, author nostr.PubKey) (packed []byte, id nostr.ID) {
 	e, err := nostr.ParseRumor(b)
 	if err != nil || e.PubKey != author || !bytes.Equal(EncodePayload(e), b) {
-		return b
+		return b, id
 	}
-	return compact.Encode(packedPayload{CreatedAt: e.CreatedAt, Kind: e.Kind, Tags: e.Tags, Content: e.Content})
+	return compact.Encode(packedPayload{CreatedAt: e.CreatedAt, Kind: e.Kind, Tags: e.Tags, Content: e.Content}), e.ID
 }
 
 // UnpackPayload returns the payload that [PackPayload] was given with the same
-// author, and its id, which is zero if the payload was kept as it is. The error wraps
-// [ErrEncoding].
+// author, and the same id. The error wraps [ErrEncoding].
 func UnpackPayload(b []byte, author nostr.PubKey) (payload []byte, id nostr.ID, err error) {
 	if len(b) == 0 || b[0] != packedMark {
 		return b, id, nil
