@@ -19,23 +19,19 @@ const maxIndexed = 64
 // manyTags is where those are.
 const manyTags = "many"
 
-func authorKey(p nostr.PubKey) string  { return "author " + p.String() }
+func authorKey(p nostr.PubKey) string { return "author " + p.String() }
+
 func tagKey(name, value string) string { return name + " " + value }
-func indexed(t nostr.Tag) (key string, ok bool) {
-	if len(t) < 2 || len(t[0]) != 1 {
-		return "", false
-	}
-	return tagKey(t[0], t[1]), true
-}
 
 // keysOf are the keys under which an event is found, each once.
 func keysOf(e *nostr.Event) []string {
 	keys := []string{authorKey(e.PubKey)}
 	for _, t := range e.Tags {
-		if key, ok := indexed(t); ok && !slices.Contains(keys, key) {
-			if keys = append(keys, key); len(keys) > maxIndexed {
-				return []string{keys[0], manyTags}
-			}
+		if len(t) < 2 || len(t[0]) != 1 || slices.Contains(keys, tagKey(t[0], t[1])) {
+			continue
+		}
+		if keys = append(keys, tagKey(t[0], t[1])); len(keys) > maxIndexed {
+			return []string{keys[0], manyTags}
 		}
 	}
 	return keys

@@ -67,6 +67,17 @@ func TestIndex(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Fatalf("%s: %d events, want %d, %v", f.AppendJSON(nil), len(got), len(want), err)
 		}
+		one := nostr.Filter{IDs: []nostr.ID{all[0].ID}}
+		both := []nostr.Filter{f, one}
+		n := 0
+		for _, e := range all {
+			if f.Matches(e) || one.Matches(e) {
+				n++
+			}
+		}
+		if got, err := m.Count(both, Scope{All: true}, limit); err != nil || got != min(n, limit) {
+			t.Fatalf("%s: counted %d, want %d, %v", f.AppendJSON(nil), got, min(n, limit), err)
+		}
 	}
 	for _, e := range all {
 		if err := m.Remove(e.ID); err != nil {

@@ -159,10 +159,17 @@ func start(list []*nostr.Event, f *nostr.Filter) int {
 }
 
 func (m *memory) Count(filters []nostr.Filter, s Scope, limit int) (n int, err error) {
-	for _, e := range m.order {
-		if n < limit && s.allows(e) && slices.ContainsFunc(filters, func(f nostr.Filter) bool { return f.Matches(e) }) {
-			n++
+	seen := map[nostr.ID]bool{}
+	for i := range filters {
+		f := &filters[i]
+		for e := range m.candidates(f) {
+			if len(seen) >= limit || f.Since != nil && e.CreatedAt < *f.Since {
+				break
+			}
+			if f.Matches(e) && s.allows(e) {
+				seen[e.ID] = true
+			}
 		}
 	}
-	return n, nil
+	return len(seen), nil
 }
