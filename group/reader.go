@@ -26,13 +26,11 @@ type readerState struct {
 // commit that ends their epoch.
 const readerStates = 3
 
-// Reader returns a reader for what comes next in the present state. It goes on from a
-// former one, which may be nil and is not used any more. A reader may be used by one
-// goroutine at a time, and has to be erased.
-func (g *Group) Reader(former *Reader) *Reader {
-	r := &Reader{gen: g.gen}
-	if former != nil {
-		r.states = former.states
+// Reader lets a reader, a new one for nil, see what comes next in the present state,
+// and returns it. One goroutine at a time may use it, and it has to be erased.
+func (g *Group) Reader(r *Reader) *Reader {
+	if r == nil {
+		r = &Reader{gen: g.gen}
 	}
 	if g.damaged || !g.tip.usable() || len(r.states) > 0 && r.states[len(r.states)-1].shadow.id == g.tip.id {
 		return r
@@ -44,7 +42,7 @@ func (g *Group) Reader(former *Reader) *Reader {
 	if r.states = append(r.states, readerState{
 		shadow: &node{id: g.tip.id, epoch: g.tip.epoch, key: &key}, reader: g.tip.state.Reader(),
 	}); len(r.states) > readerStates {
-		r.states[0].reader.Erase()
+		r.states[0].erase()
 		r.states = r.states[1:]
 	}
 	return r
@@ -80,8 +78,12 @@ func (r *Reader) Erase() {
 		return
 	}
 	for _, s := range r.states {
-		s.reader.Erase()
-		*s.shadow.key = wire.EventKey{}
+		s.erase()
 	}
 	r.states = nil
+}
+
+func (s readerState) erase() {
+	s.reader.Erase()
+	*s.shadow.key = wire.EventKey{}
 }
