@@ -113,12 +113,7 @@ func (s *cipherSuite) signParts(signer crypto.Signer, label string, parts ...[]b
 
 // verifyWithLabel is VerifyWithLabel (Section 5.1.2).
 func (s *cipherSuite) verifyWithLabel(pub []byte, label string, content, sig []byte) bool {
-	return s.verifyParts(pub, label, sig, content)
-}
-
-// verifyParts is verifyWithLabel over the concatenated parts.
-func (s *cipherSuite) verifyParts(pub []byte, label string, sig []byte, parts ...[]byte) bool {
-	return s.signature.Verify(pub, signContent(label, parts...), sig)
+	return s.signature.Verify(pub, signContent(label, content), sig)
 }
 
 // signatureKeyOK reports whether pub can be a signature key of the suite.
