@@ -194,7 +194,7 @@ func (a *Account) subscribe(f *feed) {
 		case d.Event != nil:
 			a.takeLive(f.ctx, f, d.Event)
 		case d.Connected:
-			a.post(func() { a.connected(slices.Values([]*feed{f})) })
+			a.post(func() { a.connected(f) })
 		case d.Disconnected:
 			a.post(func() { a.disconnected(f) })
 		case d.Closed != "": // perhaps told by Subscribe, which the owner is in
@@ -242,14 +242,8 @@ func (a *Account) hopeless(ctx context.Context, f *feed, e *nostr.Event) (refuse
 	return refused && err == nil
 }
 
-func (a *Account) connected(feeds iter.Seq[*feed]) {
-	var missed []*feed
-	for f := range feeds {
-		if !f.synced {
-			missed = append(missed, f)
-		}
-	}
-	a.fill(missed...)
+func (a *Account) connected(feeds ...*feed) {
+	a.fill(slices.DeleteFunc(feeds, func(f *feed) bool { return f.synced })...)
 }
 
 // disconnected prepares the next connection: what is older than now comes from
@@ -277,9 +271,11 @@ func (a *Account) askAgain(key string, now time.Time) {
 		return
 	}
 	for _, f := range a.feedsOf[key] {
-		if f.failures = 0; f.filling {
+		f.failures = 0
+		switch {
+		case f.filling:
 			f.lost = true
-		} else if !f.synced {
+		case !f.synced:
 			f.fillAt = now
 		}
 	}

@@ -126,7 +126,7 @@ func (a *Account) heard(l *listener, d relay.Delivery) {
 			a.takeLive(f.ctx, f, d.Event)
 		}
 	case d.Connected:
-		a.post(func() { a.connected(maps.Values(l.feeds)) })
+		a.post(func() { a.connected(slices.Collect(maps.Values(l.feeds))...) })
 	case d.Disconnected:
 		a.post(func() {
 			each(func(f *feed) { f.synced, f.lost = false, f.filling })()
